@@ -1,0 +1,43 @@
+# `make` alone prints the targets. Each sets up all that it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.venv/.ready: constraints.txt settings.ini pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' || { echo 'Python 3.11 to 3.13 is needed. Hint: make PYTHON=python3.12'; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: .venv/.ready ## make the environment in .venv
+
+demo: .venv/.ready ## the whole story on real flights: promoted, refused, replaced, rolled back
+	$(BIN)/mlops-kit demo --out mlops-kit-demo
+
+test: quick slow ## all tests
+
+quick: .venv/.ready ## lessons, style, and the tests that take seconds
+	$(BIN)/python -m pytest -m 'not slow'
+
+slow: .venv/.ready
+	$(BIN)/python -m pytest -m slow
+
+export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and clean them
+	$(BIN)/nbdev-export
+	$(BIN)/nbdev-clean
+	$(BIN)/nbdev-clean --fname promotion_gates
+
+lock: ## refresh constraints.txt
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q '.[dev]'
+	build/lock/bin/pip freeze --exclude mlops_kit | grep -v ' @ ' > constraints.txt
+	rm -rf build/lock
+
+clean: ## remove what can be made again
+	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
+
+.PHONY: help setup demo test quick slow export lock clean
