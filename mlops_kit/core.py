@@ -12,9 +12,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError', 'DataError',
            'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check', 'asdict',
            'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number', 'badge',
-           'text_table', 'html_table', 'verdict_text', 'verdict_html', 'digest', 'file_digest', 'write_file', 'to_json',
-           'save_verdict', 'schema', 'load_verdict', 'gate_folder', 'require', 'Verdicts', 'said', 'verdicts_text',
-           'verdicts_html']
+           'text_table', 'html_table', 'said', 'verdict_text', 'verdict_html', 'digest', 'file_digest', 'write_file',
+           'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require', 'Verdicts',
+           'verdicts_text', 'verdicts_html']
 
 # %% ../nbs/00_core.ipynb #f214363d
 import difflib, hashlib, json, math, os, platform
@@ -236,6 +236,16 @@ def html_table(
     body = ''.join(f'<tr>{cells(r, "td")}</tr>' for r in rows[1:])
     return f'<table style="border-collapse:collapse"><thead><tr>{cells(rows[0], "th")}</tr></thead><tbody>{body}</tbody></table>'
 
+# %% ../nbs/00_core.ipynb #d6e3ce8d
+def said(
+    v:Verdict, # One gate's verdict
+)->str: # Its worst finding, or how many checks passed
+    "Say in one sentence why the verdict is what it is"
+    hits = [c for c in v.worst_first() if counted(c) != 'pass']
+    if not v.checks: return 'it checked nothing'
+    more = f' (and {len(hits)-1} more)' if len(hits) > 1 else ''
+    return hits[0].message + more if hits else f'{len(v.checks)} checks passed'
+
 # %% ../nbs/00_core.ipynb #41f65c80
 _HEAD = ['', 'check', 'value', 'bound', 'what was found']
 
@@ -299,12 +309,16 @@ def schema(
     return json.loads((package_files('mlops_kit')/'data'/f'{name}.schema.json').read_text(encoding='utf-8'))
 
 # %% ../nbs/00_core.ipynb #3435d987
+def not_json(name):
+    "Refuse NaN and Infinity, which Python's reader lets in"
+    raise ValueError(f'{name} is not JSON')
+
 def load_verdict(
     path, # A `verdict.json`
 )->Verdict:
     "Read a verdict and believe nothing: raise `EvidenceError` unless it fits its schema and its own checks"
     import jsonschema
-    try: d = json.loads(Path(path).read_text(encoding='utf-8'))
+    try: d = json.loads(Path(path).read_text(encoding='utf-8'), parse_constant=not_json)
     except OSError: raise EvidenceError(f'verdict `{path}` is missing.', 'run the gate again.') from None
     except ValueError as e: raise EvidenceError(f'verdict `{path}` is not JSON: {e}.', 'run the gate again.') from None
     bad = next(jsonschema.Draft202012Validator(schema()).iter_errors(d), None)
@@ -344,16 +358,7 @@ class Verdicts(list):
     def __repr__(self): return verdicts_text(self)
     def _repr_html_(self): return verdicts_html(self)
 
-# %% ../nbs/00_core.ipynb #d6e3ce8d
-def said(
-    v:Verdict, # One gate's verdict
-)->str: # Its worst finding, or how many checks passed
-    "Say in one sentence why the verdict is what it is"
-    hits = [c for c in v.worst_first() if counted(c) != 'pass']
-    if not v.checks: return 'it checked nothing'
-    more = f' (and {len(hits)-1} more)' if len(hits) > 1 else ''
-    return hits[0].message + more if hits else f'{len(v.checks)} checks passed'
-
+# %% ../nbs/00_core.ipynb #d1d64f17
 def verdicts_text(vs:Verdicts)->str:
     "Show several verdicts as a table of text, one line a gate"
     return text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, v.status, said(v)] for v in vs])

@@ -1,0 +1,29 @@
+"What several test files share."
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ['MLFLOW_DISABLE_TELEMETRY'] = 'true'
+os.environ['DO_NOT_TRACK'] = '1'
+os.environ['MPLBACKEND'] = 'agg'
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def store_uri(tmp_path):
+    "The address of a fresh, migrated SQLite store"
+    from mlops_kit.store import fresh_store
+    return fresh_store(tmp_path/'mlflow.db').uri
+
+
+@pytest.fixture
+def cli():
+    "Run the installed command and return exit code, stdout and stderr"
+    def run(*args, cwd=None, timeout=300, **env):
+        p = subprocess.run([str(Path(sys.executable).parent/'mlops-kit'), *map(str, args)], cwd=cwd, capture_output=True,
+                           text=True, timeout=timeout, env=os.environ | {k: str(v) for k, v in env.items()}, stdin=subprocess.DEVNULL)
+        return p.returncode, p.stdout, p.stderr
+    return run
