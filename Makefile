@@ -27,9 +27,11 @@ slow: .venv/.ready
 	$(BIN)/python -m pytest -m slow
 
 export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and clean them
-	$(BIN)/nbdev-export
 	$(BIN)/nbdev-clean
 	$(BIN)/nbdev-clean --fname promotion_gates
+	$(BIN)/nbdev-clean --fname examples
+	$(BIN)/nbdev-export
+	$(BIN)/python docs/readme.py
 
 lock: ## refresh constraints.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

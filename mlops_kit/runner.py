@@ -8,9 +8,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/runner.html.md"""
 
 # %% auto #0
 __all__ = ['PARAMETERS', 'RUN_SCHEMA', 'REASONS', 'packaged_gates', 'find_gates', 'check_shape', 'bad_gate', 'notebook_cells',
-           'source_digest', 'new_run_id', 'address', 'start_run', 'copy_lineage', 'execute', 'watch_parent',
+           'source_digest', 'new_run_id', 'here', 'address', 'start_run', 'copy_lineage', 'execute', 'watch_parent',
            'start_gate', 'gate_environment', 'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'run_all',
-           'run_gates', 'open_store', 'prepared', 'last_decision', 'resumed', 'kept_verdict', 'evidence_of']
+           'run_gates', 'prepared', 'last_decision', 'resumed', 'kept_verdict', 'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
@@ -26,8 +26,8 @@ PARAMETERS = 'version', 'data', 'policy', 'out', 'run'
 
 def packaged_gates()->Path:
     "Find the gate notebooks that ship with the package"
-    here = Path(__file__).resolve().parent.parent/'promotion_gates'
-    return here if here.is_dir() and list(here.glob('*.ipynb')) else Path(str(package_files('mlops_kit')/'promotion_gates'))
+    home = Path(str(package_files('mlops_kit')))
+    return next(o for o in (home/'promotion_gates', home.parent/'promotion_gates') if list(o.glob('*.ipynb')))
 
 def find_gates(
     beside=None, # The policy's folder; a `promotion_gates/` in it goes before ours
@@ -77,14 +77,20 @@ def new_run_id()->str:
     "Name a run so that names sort by time"
     return time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()) + '-' + secrets.token_hex(3)
 
+def here(
+    data, # As the user gave it
+): # The same, with absolute paths
+    "Make paths absolute, since gates run in processes of their own"
+    if isinstance(data, (list, tuple)): return [here(o) for o in data]
+    return str(Path(data).absolute()) if isinstance(data, (str, Path)) and '://' not in str(data) else data
+
 def address(
     data, # As the user gave it
     folder:Path, # The run's folder, where a frame is spilled
 ): # Path, list of paths or URL that a gate's own process can open
     "Turn data into an address; a frame is written to the run's folder first"
     from mlops_kit.table import open_table
-    if isinstance(data, (str, Path)): return str(data) if '://' in str(data) else str(Path(data).absolute())
-    if isinstance(data, (list, tuple)): return [str(Path(o).absolute()) for o in data]
+    if isinstance(data, (str, Path, list, tuple)): return here(data)
     if type(data).__module__.startswith('ibis'): raise MlopsKitError('an Ibis expression cannot be handed to a gate notebook.', 'give its URL, or its frame.', exit_code=2)
     import pyarrow.parquet as pq
     table = open_table(data)
@@ -279,18 +285,13 @@ def run_gates(
 )->Verdicts: # With `.folder`, the run's folder, and `.evidence`
     "Run the policy's gates as notebooks, and make evidence of what they wrote"
     if jobs < 1 or timeout <= 0: raise MlopsKitError(f'`jobs` is {jobs} and `timeout` {timeout}; both must be above 0.', 'try --jobs 2 --timeout 600.')
-    store = open_store(store, policy)
+    from mlops_kit.registry import open_store
+    store = open_store(store, policy if isinstance(policy, (str, Path)) else getattr(policy, 'path', None))
     folder, gates = resumed(version, out, resume, policy) if resume else prepared(version, data, policy, Path(out).absolute(), to, as_of, store)
     run = read_run(folder/'run.json')
     kept = {name: v for name in gates if (v := kept_verdict(run, name, folder/name))}
     found = kept | run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress)
     return evidence_of(Verdicts(found[name] for name in gates), folder, store)
-
-def open_store(store, policy): # `Store`
-    "Find the store: the one given, the environment's, or the file beside the policy"
-    from mlops_kit.store import Store, connect
-    near = policy if isinstance(policy, (str, Path)) else getattr(policy, 'path', None)
-    return store if isinstance(store, Store) else connect(store, near)
 
 # %% ../nbs/11_runner.ipynb #41db25eb
 def prepared(version, data, policy, out, to, as_of, store):
@@ -298,13 +299,16 @@ def prepared(version, data, policy, out, to, as_of, store):
     if data is None: raise MlopsKitError('no data was given to judge on.', 'give --data PATH.')
     if not policy: raise PolicyError('evidence needs a policy file, and none was given.', 'make one with `mlops-kit init`.')
     from mlops_kit.policy import load_policy
+    from mlops_kit.table import open_table
     policy = load_policy(policy) if isinstance(policy, (str, Path)) else policy
     notebooks = find_gates(policy.path and policy.path.parent)
     names = known_gates(policy.stage(to).gates, notebooks)
     for name in names: check_shape(notebooks[name])
-    c = open_candidate(version, data, policy, to, as_of, names, cache=out/'.models', store=store)
     run_id = new_run_id()
-    start_run(c, address(data, out/run_id), {n: notebooks[n] for n in names}, out, run_id, last_decision(c, store), store.uri)
+    c = open_candidate(version, here(data), policy, to, as_of, names, cache=out/'.models', store=store)
+    addr = address(data, out/run_id)
+    c.table = open_table(addr)
+    start_run(c, addr, {n: notebooks[n] for n in names}, out, run_id, last_decision(c, store), store.uri)
     return out/run_id, {n: notebooks[n] for n in names}
 
 def last_decision(c, store):

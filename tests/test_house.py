@@ -85,6 +85,13 @@ def test_export_and_clean_leave_no_diff(tmp_path):
     assert {str(k) for k in before.keys() | after.keys() if before.get(k) != after.get(k)} == set()
 
 
+def test_the_readme_is_what_the_index_says():
+    sys.path.insert(0, str(ROOT/'docs'))
+    try: from readme import readme
+    finally: sys.path.pop(0)
+    assert (ROOT/'README.md').read_text() == readme()
+
+
 def test_style_and_narrative():
     p = subprocess.run([Path(sys.executable).parent/'chkstyle', 'nbs'], cwd=ROOT, capture_output=True, text=True)
     assert 'found 0 potential' in p.stdout, p.stdout

@@ -1,0 +1,20 @@
+"Write README.md from nbs/index.ipynb: its prose, its code and the outputs that the code made."
+import re
+from pathlib import Path
+
+import nbformat
+from nbconvert import MarkdownExporter
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def readme():
+    nb = nbformat.read(ROOT/'nbs/index.ipynb', 4)
+    nb.cells = [c for c in nb.cells if not re.search(r'^#\|\s*hide\s*$', c.source, re.M)]
+    for c in nb.cells: c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+    text = MarkdownExporter().from_notebook_node(nb)[0]
+    text = re.sub(r'\]\((?!https?:|#)(?:\.\./)?', '](', text)
+    return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
+
+
+if __name__ == '__main__': (ROOT/'README.md').write_text(readme(), encoding='utf-8')

@@ -1,0 +1,60 @@
+"What is built can be installed elsewhere and does the main job there."
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def sh(*args, **kwargs):
+    p = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kwargs)
+    assert p.returncode == 0, (p.stdout + p.stderr)[-4000:]
+    return p.stdout
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+    "sdist and wheel, built from what git knows"
+    src, out = tmp_path_factory.mktemp('src'), tmp_path_factory.mktemp('dist')
+    names = sh('git', 'ls-files', '--cached', '--others', '--exclude-standard', cwd=ROOT).split('\n')
+    for name in filter(None, names):
+        if (ROOT/name).is_file():
+            (src/name).parent.mkdir(parents=True, exist_ok=True)
+            (src/name).write_bytes((ROOT/name).read_bytes())
+    sh(sys.executable, '-m', 'build', '--outdir', out, src)
+    return next(out.glob('*.whl')), next(out.glob('*.tar.gz'))
+
+
+def test_gates_schemas_and_templates_travel_inside(built):
+    wheel, sdist = built
+    inside = zipfile.ZipFile(wheel).namelist()
+    for name in ('promotion_gates/drift.ipynb', 'data/verdict.schema.json', 'data/run.schema.json', 'data/dossier.html.j2', 'data/flights.policy.yaml'):
+        assert f'mlops_kit/{name}' in inside
+    assert any(n.endswith('/promotion_gates/drift.ipynb') for n in tarfile.open(sdist).getnames())
+
+
+def test_no_field_stands_in_two_places():
+    import tomllib
+    from configparser import ConfigParser
+    project = tomllib.loads((ROOT/'pyproject.toml').read_text())['project']
+    cfg = ConfigParser(delimiters=['='])
+    cfg.read(ROOT/'settings.ini')
+    assert not set(project) & set(cfg['DEFAULT']) and 'version' not in cfg['DEFAULT']
+
+
+def test_the_wheel_tells_the_story_in_an_empty_environment(built, tmp_path):
+    "Install the wheel with its demo extra outside the repository, run the demo there"
+    wheel, _ = built
+    sh(sys.executable, '-m', 'venv', tmp_path/'env')
+    sh(tmp_path/'env/bin/pip', 'install', '-q', '-c', ROOT/'constraints.txt', f'{wheel}[demo]')
+    env = {k: v for k, v in os.environ.items() if not k.startswith(('MLFLOW', 'MLOPS_KIT', 'PYTHON'))} | dict(HOME=str(tmp_path), DO_NOT_TRACK='1')
+    out = sh(tmp_path/'env/bin/mlops-kit', 'demo', '--out', tmp_path/'story', cwd=tmp_path, env=env, timeout=900)
+    assert 'mlflow ui --backend-store-uri' in out
+    assert list((tmp_path/'story').rglob('dossier.html'))

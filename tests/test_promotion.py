@@ -1,0 +1,390 @@
+"Promotion and rollback: refused with a reason, safe to repeat, and safe to kill at any write."
+import pytest
+
+from mlops_kit.core import EvidenceError, MlopsKitError, PolicyError, RegistryError, load_verdict
+from world import KILLED, POLICY, World, in_process
+
+
+@pytest.fixture(scope='module')
+def furnished(tmp_path_factory):
+    "A world with a champion (1), a bad version (2) and a judged better one (3), kept to be restored"
+    world = World(tmp_path_factory.mktemp('promotion')/'world').furnish()
+    for upside_down in (False, True, False): world.register(upside_down=upside_down)
+    world.judge('tiny/1')
+    world.promote('tiny/1')
+    world.judge('tiny/2')
+    world.judge('tiny/3')
+    world.keep(world.folder.with_name('kept'))
+    return world
+
+
+@pytest.fixture
+def world(furnished, monkeypatch):
+    furnished.restore(furnished.folder.with_name('kept'))
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(furnished.key))
+    return furnished
+
+
+def whole(world):
+    "What must hold after anything: the chain, the alias, the evidence, the champion's files, and that it was judged"
+    from mlops_kit.evidence import fetch_evidence, has_evidence
+    from mlops_kit.promotion import status
+    from mlops_kit.registry import load, resolve
+    from mlops_kit.store import mlflow_quietly
+    import tempfile
+    from pathlib import Path
+    found, store = status('tiny', store=world.store), world.store
+    book = world.book()
+    assert not [e.void for e in book.entries(all=True) if e.void]
+    assert not found.models[0].conflict
+    for alias in ('candidate', 'champion'):
+        head = book.head(alias)
+        assert world.alias(alias) == (head.target['version'] if head else None)
+    for e in book.entries():
+        if e.kind != 'promote': continue
+        assert has_evidence(store, e.evidence)
+        with tempfile.TemporaryDirectory() as tmp:
+            folder = fetch_evidence(store, e.evidence, Path(tmp)/'run')
+            verdict = load_verdict(folder/'performance'/'verdict.json')
+            assert verdict.ok and verdict.judged['manifest'] == e.target['manifest']
+    if book.head('champion'):
+        assert resolve('tiny@champion', store).version == world.alias()
+        load('tiny@champion', store)
+        mlflow = mlflow_quietly()
+        mlflow.set_tracking_uri(store.address)
+        mlflow.set_registry_uri(store.address)
+        mlflow.sklearn.load_model('models:/tiny@champion')
+    return world.alias()
+
+
+def test_a_better_version_is_promoted_and_rolled_back(world):
+    d = world.promote('tiny/3', reason='better on July')
+    assert (d.decision, d.exit_code, d.base['version'], whole(world)) == ('promoted', 0, 1, 3)
+    d = world.rollback(reason='refunds spiked')
+    assert (d.decision, d.exit_code, d.version['version'], whole(world)) == ('rolled back', 0, 1, 1)
+    assert [e.kind for e in world.book().entries() if e.alias == 'champion'] == ['promote', 'promote', 'rollback']
+
+
+def test_a_failing_version_moves_nothing(world):
+    before = len(world.book().entries(all=True))
+    d = world.promote('tiny/2')
+    assert (d.decision, d.exit_code, d.entry) == ('blocked', 1, None)
+    assert 'roc_auc' in d.reasons[0]
+    assert (len(world.book().entries(all=True)), whole(world)) == (before, 1)
+
+
+def test_a_refusal_is_shown_by_history(world):
+    from mlops_kit.promotion import history
+    world.promote('tiny/2')
+    assert [d['version']['version'] for d in history('tiny', all=True, store=world.store).refused] == [2]
+    assert history('tiny', store=world.store).refused == []
+
+
+def test_typing_it_again_changes_nothing(world):
+    first = world.promote('tiny/3')
+    again = world.promote('tiny/3')
+    assert (again.decision, again.entry['seq'], whole(world)) == ('promoted', first.entry['seq'], 3)
+
+
+def test_a_dry_run_writes_nothing_to_the_ledger(world):
+    before = len(world.book().entries(all=True))
+    d = world.promote('tiny/3', dry_run=True)
+    assert (d.decision, d.dry_run, d.entry) == ('promoted', True, None)
+    assert (len(world.book().entries(all=True)), whole(world)) == (before, 1)
+
+
+@pytest.mark.parametrize('expect, exit_code', [(1, 0), (2, 6), (0, 6), (None, 0)])
+def test_what_the_caller_expects(world, expect, exit_code):
+    assert world.promote('tiny/3', expect=expect).exit_code == exit_code
+    assert whole(world) == (1 if exit_code else 3)
+
+
+def test_evidence_made_against_another_champion_does_not_count(world):
+    world.register()
+    world.judge('tiny/4')
+    world.promote('tiny/3')
+    with pytest.raises(EvidenceError, match='judged against another champion'): world.promote('tiny/4')
+    assert whole(world) == 3
+
+
+def test_evidence_from_before_the_rollback_does_not_count(world):
+    world.promote('tiny/3')
+    world.rollback()
+    with pytest.raises(EvidenceError, match='from before this version was rolled back'): world.promote('tiny/3')
+    world.judge('tiny/3')
+    assert world.promote('tiny/3').exit_code == 0
+    assert whole(world) == 3
+
+
+def test_evidence_of_other_data_does_not_count(world, monkeypatch):
+    import mlops_kit.promotion as promotion
+    asked = []
+    monkeypatch.setattr(promotion, 'run_gates', lambda *args, **kwargs: asked.append(args))
+    other = world.folder/'other.parquet'
+    import pandas as pd
+    pd.read_parquet(world.data).iloc[:11].to_parquet(other)
+    with pytest.raises(EvidenceError, match='made on other data'): world.promote('tiny/3', data=other)
+    assert len(asked) == 1
+    assert world.promote('tiny/3', data=world.data).exit_code == 0
+
+
+def test_old_evidence_does_not_count(world, monkeypatch):
+    import mlops_kit.promotion as promotion
+    monkeypatch.setattr(promotion, 'now', lambda: '2999-01-01T00:00:00Z')
+    with pytest.raises(EvidenceError, match='old, at most 7d allowed'): world.promote('tiny/3')
+
+
+def test_a_clock_that_cannot_be_right_decides_nothing(world, monkeypatch):
+    import mlops_kit.promotion as promotion
+    monkeypatch.setattr(promotion, 'now', lambda: '2001-01-01T00:00:00Z')
+    with pytest.raises(EvidenceError, match='set the clock') as e: world.promote('tiny/3')
+    assert e.value.exit_code == 3
+
+
+@pytest.mark.parametrize('path', ['performance/verdict.json', 'performance/executed.ipynb', 'run.json', 'policy.yaml', 'candidate.json'])
+def test_evidence_that_was_changed_in_the_store_does_not_count(world, path):
+    kept = next(p for p in (world.folder/'mlartifacts').rglob(path) if 'tiny/3' in (p.parents[len(path.split('/'))-1]/'run.json').read_text() or
+                '"version": 3' in (p.parents[len(path.split('/'))-1]/'run.json').read_text())
+    kept.write_text(kept.read_text().replace('\n', ' \n', 1))
+    with pytest.raises(EvidenceError, match='as it was signed|cannot be read|of another'): world.promote('tiny/3')
+    assert whole(world) == 1
+
+
+def test_a_model_file_that_was_changed_is_not_promoted(world):
+    from mlops_kit.registry import resolve
+    model_id = resolve('tiny/3', world.store).model_id
+    file = next(p for p in (world.folder/'mlartifacts').rglob('model.skops') if model_id in str(p))
+    file.write_bytes(file.read_bytes()[:-1] + b'x')
+    with pytest.raises(EvidenceError, match='`model.skops` is changed'): world.promote('tiny/3')
+    assert whole(world) == 1
+
+
+def test_a_changed_policy_is_recorded_and_needs_evidence_of_its_own(world):
+    lax = world.folder/'policy.yaml'
+    lax.write_text(POLICY.replace('min: 0.6', 'min: 0.55'))
+    with pytest.raises(EvidenceError, match='there is none for this version, policy and alias'): world.promote('tiny/3')
+    world.judge('tiny/3')
+    d = world.promote('tiny/3')
+    assert d.exit_code == 0 and 'policy was changed' in d.reasons[0]
+    assert [e.decision for e in world.book().entries() if e.kind == 'policy'] == ['pinned', 'changed']
+    assert whole(world) == 3
+
+
+def test_a_policy_that_asks_for_approval_guards_itself(world):
+    strict = world.folder/'policy.yaml'
+    strict.write_text(POLICY.replace('gates: [performance]', 'gates: [performance], approvals: {required: 1}'))
+    world.judge('tiny/3')
+    d = world.promote('tiny/3')
+    assert (d.decision, d.exit_code) == ('waiting for approval', 5)
+    assert 'Ana Silva could' in d.reasons[0]
+    world.book().pin(__import__('mlops_kit.policy', fromlist=['x']).load_policy(strict), world.book().pinned()['keys'])
+    strict.write_text(POLICY)
+    d = world.promote('tiny/3')
+    assert (d.decision, d.exit_code) == ('waiting for approval', 5)
+    assert whole(world) == 1
+
+
+def test_without_a_key_nothing_is_signed(world, monkeypatch):
+    monkeypatch.setenv('MLOPS_KIT_KEY', '')
+    monkeypatch.setenv('HOME', str(world.folder))
+    with pytest.raises(PolicyError, match='asks for a signature'): world.promote('tiny/3')
+    with pytest.raises(PolicyError, match='asks for a signature'): world.rollback()
+
+
+def test_a_stranger_s_key_does_not_count(world, monkeypatch):
+    from mlops_kit.evidence import make_key
+    make_key(world.folder/'eve.pem', 'Ana Silva')
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.folder/'eve.pem'))
+    with pytest.raises(PolicyError, match='is not among the keys'): world.promote('tiny/3')
+
+
+@pytest.mark.parametrize('ref, error, says', [
+    ('tiny/9', RegistryError, 'known: `1`, `2`, `3`'), ('tony/1', RegistryError, 'did you mean `tiny`'),
+    ('tiny@candidte', RegistryError, 'did you mean `candidate`'), ('tiny', RegistryError, 'names no version')])
+def test_what_does_not_exist_is_named(world, ref, error, says):
+    with pytest.raises(error, match='.') as e: world.promote(ref)
+    assert says in str(e.value) and e.value.exit_code == 2
+
+
+def test_an_alias_that_the_policy_does_not_know_is_refused(world):
+    with pytest.raises(PolicyError, match='did you mean `champion`'): world.promote('tiny/3', to='champio')
+
+
+def test_a_promotion_needs_a_policy(world, tmp_path):
+    other = World(tmp_path/'world').furnish()
+    other.register(policy=None)
+    with pytest.raises(PolicyError, match='mlops-kit init'): other.promote('tiny/1', policy=None)
+
+
+# Rollback
+
+def champions(world, *numbers):
+    for n in numbers:
+        world.judge(f'tiny/{n}')
+        assert world.promote(f'tiny/{n}').exit_code == 0
+
+
+def test_rolling_back_twice_goes_further_back(world):
+    world.register()
+    champions(world, 3, 4)
+    assert [world.rollback().version['version'], world.rollback().version['version']] == [3, 1]
+    with pytest.raises(RegistryError, match='no champion before version 1'): world.rollback()
+    assert world.rollback(to=4).version['version'] == 4
+    assert whole(world) == 4
+
+
+def test_going_back_to_who_never_was_champion_is_refused(world):
+    with pytest.raises(RegistryError, match='known: `1`'): world.rollback(to=2)
+
+
+def test_going_back_to_who_is_champion_writes_nothing(world):
+    before = len(world.book().entries())
+    assert world.rollback(to=1).exit_code == 0
+    assert len(world.book().entries()) == before
+
+
+@pytest.mark.parametrize('harm', ['model', 'gone', 'example', 'deleted'])
+def test_a_version_that_is_not_what_it_was_does_not_come_back(world, harm):
+    import shutil
+    from mlops_kit.registry import resolve
+    world.register()
+    champions(world, 3, 4)
+    version = resolve('tiny/3', world.store)
+    folder = next(p for p in (world.folder/'mlartifacts').rglob('MLmodel') if version.model_id in str(p)).parent
+    if harm == 'model': (folder/'model.skops').write_bytes(b'x')
+    if harm == 'gone': shutil.rmtree(folder)
+    if harm == 'example': (folder/'mlops_kit'/'example.parquet').unlink()
+    if harm == 'deleted': world.store.client.delete_model_version('tiny', '3')
+    with pytest.raises(EvidenceError, match='`tiny/3` cannot come back') as e: world.rollback()
+    assert 'rollback tiny --version 1' in e.value.hint and e.value.exit_code == 3
+    assert world.alias() == 4
+    assert world.rollback(to=1).exit_code == 0
+    assert whole(world) == 1
+
+
+def test_a_model_that_answers_otherwise_does_not_come_back(world, monkeypatch):
+    import mlops_kit.registry as registry
+    world.promote('tiny/3')
+    score = registry.scorer
+    monkeypatch.setattr(registry, 'scorer', lambda *args: lambda frame: score(*args)(frame)*.9)
+    with pytest.raises(EvidenceError, match='otherwise than recorded'): world.rollback()
+    monkeypatch.undo()
+    assert whole(world) == 3
+
+
+def test_outside_the_window_people_are_asked(world, monkeypatch):
+    import mlops_kit.promotion as promotion
+    world.promote('tiny/3')
+    monkeypatch.setattr(promotion, 'now', lambda: '2999-01-01T00:00:00Z')
+    d = world.rollback()
+    assert (d.decision, d.exit_code, world.alias()) == ('waiting for approval', 5, 3)
+
+
+# What people do by hand
+
+def test_a_moved_alias_is_reported_and_never_overwritten(world):
+    from mlops_kit.promotion import status
+    from mlops_kit.store import set_alias
+    set_alias(world.store, 'tiny', 'champion', 2)
+    for d in (world.promote('tiny/3'), world.promote('tiny/1')):
+        assert (d.decision, d.exit_code, world.alias()) == ('conflict', 6, 2)
+    assert status(store=world.store).exit_code == 6
+    with pytest.raises(MlopsKitError, match='needs a reason'): __import__('mlops_kit.promotion', fromlist=['x']).reconcile('tiny', ' ', store=world.store)
+    assert world.reconcile().exit_code == 0
+    assert whole(world) == 1
+    assert world.reconcile().reasons == ['nothing differed']
+
+
+def test_a_deleted_candidate_is_a_conflict_that_registering_settles(world):
+    from mlops_kit.promotion import status
+    world.store.client.delete_model_version('tiny', '3')
+    assert status(store=world.store).exit_code == 6
+    with pytest.raises(RegistryError, match='is gone'): world.reconcile()
+    assert world.register().version == 4
+    assert (whole(world), world.alias('candidate')) == (1, 4)
+
+
+def test_a_deleted_champion_is_a_conflict_that_rollback_settles(world):
+    world.promote('tiny/3')
+    world.register()
+    world.store.client.delete_model_version('tiny', '3')
+    assert world.alias() is None
+    with pytest.raises(RegistryError, match='is gone') as e: world.reconcile()
+    assert e.value.exit_code == 6
+    assert world.rollback(reason='3 was deleted').exit_code == 0
+    assert whole(world) == 1
+
+
+def test_a_model_made_again_under_its_name_is_another_model(world):
+    from mlops_kit.registry import resolve
+    world.store.client.delete_registered_model('tiny')
+    world.store.client.create_registered_model('tiny')
+    world.store.client.create_model_version('tiny', str(world.folder))
+    with pytest.raises(RegistryError, match='deleted') as e: resolve('tiny@champion', world.store)
+    assert e.value.exit_code == 6
+
+
+# Killed at any write
+
+SCENES = {
+    'promote': (lambda w: None, 'promote', dict(ref='tiny/3'), {1, 3}),
+    'first promotion': (lambda w: None, 'promote', dict(ref='tiny/1'), {None, 1}),
+    'policy change': (lambda w: (w.policy.write_text(POLICY.replace('0.6', '0.55')), w.judge('tiny/3')), 'promote', dict(ref='tiny/3'), {1, 3}),
+    'refusal': (lambda w: None, 'promote', dict(ref='tiny/2'), {1}),
+    'rollback': (lambda w: w.promote('tiny/3'), 'rollback', {}, {3, 1}),
+    'reconcile': (lambda w: __import__('mlops_kit.store', fromlist=['x']).set_alias(w.store, 'tiny', 'champion', 2), 'reconcile', {}, {1})}
+
+
+def kill_points(world, kept, what, kwargs):
+    "Run the command once to count its writes, then name a kill before and after each"
+    code, writes = in_process(world, what, **kwargs)
+    assert code == 0 and writes
+    world.restore(kept)
+    return [f'{i}{when}' for i in range(1, len(writes)+1) for when in ('', ':after')]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('scene', SCENES)
+def test_killed_anywhere_the_next_command_leaves_it_whole(world, tmp_path, scene):
+    prepare, what, kwargs, may_be = SCENES[scene]
+    if scene == 'first promotion':
+        world = World(tmp_path/'world').furnish()
+        world.register(policy=None)
+        world.judge('tiny/1')
+    prepare(world)
+    world.keep(kept := tmp_path/'kept')
+    done = max((o for o in may_be if o), default=None)
+    after = 1 if what == 'rollback' else done
+    for at in kill_points(world, kept, what, kwargs):
+        world.restore(kept)
+        assert in_process(world, what, crash_at=at, **kwargs)[0] == KILLED, at
+        if scene == 'reconcile':
+            assert settled(world), at
+            continue
+        assert whole(world) in may_be, at
+        again = getattr(world, what)(**kwargs) if what == 'promote' else rolled_back(world)
+        assert again.exit_code == (1 if scene == 'refusal' else 0), at
+        assert whole(world) == after, at
+
+
+def rolled_back(world):
+    "Roll back unless the killed rollback was finished by looking at the status"
+    return world.rollback(to=1)
+
+
+def settled(world):
+    "After a killed reconciliation, one more settles it"
+    assert world.reconcile().exit_code == 0
+    return whole(world) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_rollback_typed_again_does_not_go_back_twice(world, tmp_path):
+    world.register()
+    champions(world, 3, 4)
+    world.keep(kept := tmp_path/'kept')
+    for at in kill_points(world, kept, 'rollback', {}):
+        world.restore(kept)
+        assert in_process(world, 'rollback', crash_at=at)[0] == KILLED
+        if at != f'{3}:after': assert world.rollback().version['version'] == 3, at
+        assert whole(world) == 3, at
