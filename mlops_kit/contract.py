@@ -40,6 +40,7 @@ def odcs_schema()->dict:
         if 'if' in o: o['if'] |= dict(required=['logicalType'])
     return root
 
+# %% ../nbs/04_contract.ipynb #07443ae7
 def known_in(
     part:dict, # A part of the JSON Schema
     root:dict, # The whole
@@ -64,6 +65,7 @@ def place(
         words.append(str(named or o))
     return '.'.join(words)
 
+# %% ../nbs/04_contract.ipynb #4da33799
 def say_schema_error(
     e, # jsonschema's error
     root:dict, # The JSON Schema
@@ -76,7 +78,7 @@ def say_schema_error(
     known = sorted(known_in(e.schema, root))
     odd = sorted(map(str, set(e.instance) - set(known))) if e.validator in ('additionalProperties', 'unevaluatedProperties') else []
     if odd: return unknown(f'{at}: key', odd[0], sorted(known, key=lambda o: o != nearest(odd[0], known)), PolicyError)
-    if e.validator == 'oneOf' and 'mustBe' in known_in(e.schema, root) | {k for o in e.schema['oneOf'] for k in known_in(o, root)}: return _bad_operator(e.instance, at)
+    if e.validator == 'oneOf' and any('mustBe' in known_in(o, root) for o in e.schema['oneOf']): return _bad_operator(e.instance, at)
     near = nearest(e.instance, e.validator_value) if e.validator == 'enum' else ''
     why = e.message if e.validator == 'enum' or len(e.message) < 120 else f'does not fit `{e.validator}`'
     return PolicyError(f'{at} breaks the standard (ODCS): {why}.', f'did you mean `{near}`?' if near else _version_hint(e))
@@ -92,6 +94,7 @@ def _version_hint(e):
     "The quotes that YAML needs around a version"
     return 'put quotes around it.' if e.validator == 'type' and e.validator_value == 'string' else ''
 
+# %% ../nbs/04_contract.ipynb #b4514af0
 def check_standard(
     data:dict, # The contract
     what:str, # How to name it
@@ -114,7 +117,8 @@ OPERATORS = dict(
     mustBeBetween=(lambda v,b: b[0] < v < b[1], 'between {} and {}, ends excluded'),
     mustNotBeBetween=(lambda v,b: not b[0] < v < b[1], 'not between {} and {}'))
 
-BOUNDS = dict(minimum=('<', 'at least', 'min'), exclusiveMinimum=('<=', 'above', 'min'), maximum=('>', 'at most', 'max'), exclusiveMaximum=('>=', 'below', 'max'))
+BOUNDS = dict(minimum=('<', 'at least', 'below', 'min'), exclusiveMinimum=('<=', 'above', 'at or below', 'min'),
+    maximum=('>', 'at most', 'above', 'max'), exclusiveMaximum=('>=', 'below', 'at or above', 'max')) # Sign of a break, words for kept and broken, the end that tells
 OPTIONS = *BOUNDS, 'multipleOf', 'minLength', 'maxLength', 'pattern', 'format'
 UNCHECKED_OPTIONS = ('timezone', 'defaultTimezone', 'minItems', 'maxItems', 'uniqueItems', 'minProperties', 'maxProperties', 'required',
     'dimensions', 'elementType', 'distanceMetric', 'embeddingModel', 'embeddingModelVersion', 'normalized')
@@ -145,6 +149,7 @@ def odd_bounds(
     if low and high and max(low) > min(high): yield f'the minimum {options.get("minimum", options.get("exclusiveMinimum"))} is above the maximum {options.get("maximum", options.get("exclusiveMaximum"))}'
     if options.get('minLength', 0) > options.get('maxLength', math.inf): yield f'`minLength` {options["minLength"]} is above `maxLength` {options["maxLength"]}'
 
+# %% ../nbs/04_contract.ipynb #f5cd2ec2
 def odd_pattern(pattern): # Yields sentences
     "Find out whether a pattern can be searched for"
     import pyarrow as pa, pyarrow.compute as pc
@@ -167,6 +172,7 @@ def odd_rule(
     elif len(bounds) == 2 and bounds[0] > bounds[1]: yield f'`{operator(rule)[0]}: {bounds}` is written the wrong way round'
     if metric: yield from odd_metric(metric, arguments, rule.get('unit', 'rows'), column)
 
+# %% ../nbs/04_contract.ipynb #7029c090
 def odd_query(query, column): # Yields sentences
     "Find placeholders in a query that stand for nothing"
     for o in re.findall(r'\$\{([^}]*)\}', query):
@@ -190,6 +196,7 @@ def odd_metric(
     if column is None and metric in ('nullValues', 'missingValues', 'invalidValues'): yield f'{metric} is about a column; put it below one'
     if column is None and metric == 'duplicateValues' and not arguments.get('properties'): yield 'duplicateValues of a table needs `arguments: {properties: […]}`'
 
+# %% ../nbs/04_contract.ipynb #67476fe7
 def odd_values(values, kind): # Yields sentences
     "Find values that YAML took for something else"
     for o in values:
@@ -208,6 +215,7 @@ def contradictions(
         for p in o.get('properties', ()): yield from ((f'{o["name"]}.{p["name"]}', s) for s in odd_column(p))
     for sla in data.get('slaProperties', ()): yield from ((sla['property'], s) for s in odd_sla(sla, data['schema']))
 
+# %% ../nbs/04_contract.ipynb #97dcbc46
 def _columns_of(rule): return (rule.get('arguments') or {}).get('properties') or ()
 
 def odd_column(
@@ -239,6 +247,7 @@ def seconds_of(
     except ValueError: return None
     return t.replace(tzinfo=t.tzinfo or timezone.utc).timestamp()
 
+# %% ../nbs/04_contract.ipynb #8c8c8966
 def show_time(seconds)->str:
     "Write seconds since 1970 for people"
     return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M')
@@ -252,6 +261,7 @@ def sla_column(
     "Read `table.column` or `column`"
     return ('', *str(sla.get('element', '')).split('.'))[-2:] if sla.get('element') else ('', '')
 
+# %% ../nbs/04_contract.ipynb #abdd1a6e
 def odd_sla(
     sla:dict, # A service level
     objects:list, # The tables of the contract
@@ -307,6 +317,7 @@ class Promise:
     query: str = '' # A whole query instead
     blocking: bool = True # False: a broken promise only warns
 
+# %% ../nbs/04_contract.ipynb #a80961f3
 def not_checked(
     id:str, # Of the check
     why:str, # Why it is not
@@ -407,6 +418,7 @@ def type_promise(
     if isinstance(found, str): return none_may(id, f, found, f'are of type {word} (stored as {has})', 'wrong_type')
     return Promise(id, lambda: check(id, found, f'`{f.name}` is {has}, promised is {word}', 'wrong_type', column=f.name))
 
+# %% ../nbs/04_contract.ipynb #f48aeccb
 def filled_promise(
     f:Field, # The column
 )->Promise:
@@ -426,6 +438,7 @@ def missing_column(
     said = f'`{name}` is promised and missing' + (f', and its {", ".join(also)} with it' if also else '') + (f'; `{near}` is there' if near else '')
     return Promise(id, lambda: Check(id, 'fail', said, 'missing_column', column=name))
 
+# %% ../nbs/04_contract.ipynb #70786328
 def extra_column(name)->Promise:
     "Say that a column was not promised"
     id = f'column:{name}'
@@ -442,6 +455,7 @@ def required_promise(
         return check(id, missing == 0, said, 'null_values', column=f.name, value=missing, bound=0, unit='rows')
     return Promise(id, judge, [count_if(f'not ({f.present})')])
 
+# %% ../nbs/04_contract.ipynb #af9f343b
 def unique_promise(
     fields, # Columns that are unique together
     id:str, # Of the check
@@ -470,13 +484,13 @@ def bound_promise(
     limit, # As the contract writes it
 )->Promise:
     "Promise that no value lies beyond a bound"
-    (sign, words, end), id = BOUNDS[option], f'{option}:{f.name}'
+    (sign, kept, broken, end), id = BOUNDS[option], f'{option}:{f.name}'
     timed = f.family == 'time' or f.spec.get('logicalType') == 'time'
     x, edge = (f.seconds, seconds_of(limit, f.spec.get('logicalType'))) if timed else (f.sql, limit)
     def judge(odd, extreme):
         if extreme is None: return not_checked(id, f'`{f.name}` has no value to compare with {option} {limit}', f.name).judge()
         far = '' if timed else f'; the {"lowest" if end == "min" else "highest"} is {number(float(extreme)) if is_finite(float(extreme)) else extreme}'
-        said = f'`{f.name}` is {words} {limit}{far}' if not odd else f'{odd:,} of {f.rows:,} rows have `{f.name}` not {words} {limit}{far}'
+        said = f'`{f.name}` is {kept} {limit}{far}' if not odd else f'`{f.name}` is {broken} {limit} in {odd:,} of {f.rows:,} rows{far}'
         at = dict(value=float(extreme), bound=limit) if not timed and is_finite(float(extreme)) else dict(value=odd, bound=0, unit='rows')
         return check(id, odd == 0, said, 'out_of_range', column=f.name, **at)
     return Promise(id, judge, [count_if(f'{f.present} and {x} {sign} {edge!r}'), f'{end}({x}) filter (where {f.present})'])
@@ -488,6 +502,7 @@ def text(o)->str:
     "Quote a text for SQL"
     return "'{}'".format(str(o).replace("'", "''"))
 
+# %% ../nbs/04_contract.ipynb #125f65a6
 def option_condition(
     f:Field, # The column
     option:str, # One of `OPTIONS`
@@ -535,6 +550,7 @@ def one_of(
     listed = ', '.join(text(v) if f.family == 'string' else str(v).lower() for v in plain)
     return f'{f.sql} in ({listed})' if listed else 'false'
 
+# %% ../nbs/04_contract.ipynb #afbf6a5a
 def enum_promise(
     f:Field, # The column
 )->Promise:
@@ -562,6 +578,7 @@ def counted_sql(
     key = [fields[o] for o in arguments['properties']] if f is None or arguments.get('properties') else [f]
     return '{} - {}'.format(*unique_promise(key, '').asks)
 
+# %% ../nbs/04_contract.ipynb #269a61e2
 def _valid(f, arguments):
     "Say in SQL which values are valid"
     listed = [one_of(f, arguments['validValues'])] if 'validValues' in arguments else []
@@ -622,6 +639,7 @@ def fill_query(
     query = put(TABLE_WORDS, '{t}', query.strip().rstrip(';'))
     return put(COLUMN_WORDS, f.sql, query) if f else query
 
+# %% ../nbs/04_contract.ipynb #8e2e4b14
 def sql_promise(
     rule:dict, # A rule in SQL
     id:str, # Of its check
@@ -679,8 +697,9 @@ def sla_promises(
     found = []
     for o in contract.data.get('slaProperties', ()):
         kind, value = o['property'], f'{o["value"]} {o.get("unit", "")}'.strip()
-        if sla_column(o)[0] not in ('', here): continue
-        if kind.lower() in FRESH and ',' not in o.get('element', ''): found.append(freshness_promise(o, fields, as_of))
+        several = ',' in o.get('element', '')
+        if not several and sla_column(o)[0] not in ('', here): continue
+        if kind.lower() in FRESH and not several: found.append(freshness_promise(o, fields, as_of))
         else: found.append(not_checked(f'sla:{kind}', f'{kind} of {value} is promised; a table cannot tell'))
     return found
 
@@ -716,6 +735,7 @@ def promises(
     found += [rule_promise(r, None, fields, table.rows) for r in o.get('quality', ())] + sla_promises(contract, o['name'], fields, as_of)
     return found + [not_checked('relationships', 'relationships with other tables are not checked') for _ in o.get('relationships', ())[:1]]
 
+# %% ../nbs/04_contract.ipynb #f65240b2
 def find_object(contract, uri)->dict:
     "Find the table of the contract that `uri` is, or raise `PolicyError`"
     words = re.split(r'[^\w]+', uri)
@@ -734,6 +754,7 @@ def ask_table(
     row = table.sql('select ' + ', '.join(f'{o} as a{i}' for i,o in enumerate(asks)) + ' from {t}')[0]
     return dict(zip(asks, row.values()))
 
+# %% ../nbs/04_contract.ipynb #d1c5ac9f
 def ask_query(
     table, # `Table`
     query:str, # A `select`
@@ -744,6 +765,7 @@ def ask_query(
     value = next(iter(found[0].values()))
     return float(value) if type(value).__name__ == 'Decimal' else value
 
+# %% ../nbs/04_contract.ipynb #784727bb
 def keep(
     p:Promise, # To be judged
     table, # `Table`
@@ -788,11 +810,12 @@ def seen(
     found = ask_table(table, asks)
     return dict(zip(('present', 'distinct', 'low', 'high'), (found[o] for o in asks)))
 
+# %% ../nbs/04_contract.ipynb #618f33b6
 def logical_type(
     f:Field, # A column
 )->str: # '' where the standard has no word for it
     "Find the standard's word for a type"
-    kinds = 'string', 'integer', 'boolean', 'number', 'date', 'timestamp', 'time', 'object', 'map', 'array'
+    kinds = 'string', 'integer', 'boolean', 'number', 'date', 'timestamp', 'time', 'object', 'array'
     return next((o for o in kinds if fits(f, o) is True), '')
 
 # %% ../nbs/04_contract.ipynb #e6703c8d
@@ -806,12 +829,18 @@ def property_lines(
     missing = rows - found['present']
     lines.append('        required: true' if not missing else f'        # missing in {missing:,} of {rows:,} rows')
     if found['distinct'] == rows and rows > 1 and kind in ('integer', 'string'): lines.append('        # unique: true  # no value was seen twice')
-    if kind in ('integer', 'number') and found['low'] is not None: lines.append(f'        # logicalTypeOptions: {{minimum: {found["low"]:g}, maximum: {found["high"]:g}}}  # what was seen')
+    if kind in ('integer', 'number') and found['low'] is not None and is_finite(found['high']):
+        lines.append(f'        # logicalTypeOptions: {{minimum: {_written(found["low"])}, maximum: {_written(found["high"])}}}  # what was seen')
     if kind in ('date', 'timestamp') and found['low'] is not None: lines.append(f'        # seen: {show_time(found["low"])} to {show_time(found["high"])}')
     if kind == 'string' and 0 < found['distinct'] <= 100: lines.append(f'        # {found["distinct"]} different values were seen')
     return lines
 
 # %% ../nbs/04_contract.ipynb #56fd80f3
+def _written(o):
+    "Write a number as YAML reads it"
+    import yaml
+    return yaml.safe_dump(o if isinstance(o, int) else float(o)).split('\n')[0]
+
 def infer_contract(
     table, # `Table`
     name:str, # Of the contract and its table

@@ -10,11 +10,12 @@ Docs: https://mlops-kit.github.io/mlops_kit/demo.html.md"""
 __all__ = ['PACKAGE', 'NAME', 'TARGET', 'SOURCES', 'WANTED', 'CATEGORIES', 'NUMBERS', 'FEATURES', 'JOIN', 'TRUSTED', 'MONTHS',
            'ACTS', 'flights_source', 'read_source', 'landed', 'schedule', 'features', 'write_month', 'flights_tables',
            'month_file', 'flight_model', 'months', 'train', 'broken_month', 'story_file', 'Scene', 'clear_stage',
-           'open_scene', 'signing_with', 'retrain', 'attempt', 'refusing', 'reasons', 'facts', 'first_model',
-           'careless_model', 'broken_data', 'better_model', 'way_back', 'Act', 'ends', 'differences', 'curtain', 'demo']
+           'demo_key', 'open_scene', 'signing_with', 'retrain', 'attempt', 'refusing', 'reasons', 'measured', 'facts',
+           'first_model', 'careless_model', 'broken_data', 'better_model', 'way_back', 'Act', 'ends', 'differences',
+           'curtain', 'demo']
 
 # %% ../nbs/14_demo.ipynb #c6f9762c
-import json, os
+import json, os, shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -197,8 +198,6 @@ class Scene:
     def tables(self): return self.out/'flights'
     @property
     def runs(self): return self.out/'runs'
-    @property
-    def key(self): return self.out/'key.pem'
     def say(self, *lines):
         if not self.quiet: print(*lines, sep='\n', flush=True)
 
@@ -216,23 +215,31 @@ def clear_stage(
     write_file(mark, 'Made by mlops-kit demo, and cleared by the next one.\n')
     return out
 
+# %% ../nbs/14_demo.ipynb #502ab2cc
+def demo_key()->Path: # The private half
+    "Make the demo's own signing key in the home folder, unless it is there already"
+    from mlops_kit.evidence import make_key
+    path = Path.home()/'.config'/'mlops_kit'/'demo.pem'
+    if not path.exists(): make_key(path, 'demo', 'owner')
+    return path
+
 # %% ../nbs/14_demo.ipynb #4a3f0ec7
 def open_scene(
     out, # The story's folder
     quiet:bool=False, # Say nothing
 )->Scene:
     "Set the stage: policy, contract, key, tables and store in one folder"
-    from mlops_kit.evidence import make_key, public_key_file
+    from mlops_kit.evidence import public_key_file, read_key
     from mlops_kit.store import connect
     flights_source()
-    s = Scene(clear_stage(out), quiet)
-    s.say(f'All of this story is kept in {s.out}', f'Decisions are signed with a key made for this demo, {s.key.name}; its public half is in keys/.')
+    s, key = Scene(clear_stage(out), quiet), demo_key()
+    s.say(f'All of this story is kept in {s.out}', f'Decisions are signed with the demo’s own key {key}; its public half is in keys/.')
     write_file(s.policy, story_file('flights.policy.yaml'))
     write_file(s.contract, story_file('flights.odcs.yaml'))
-    public_key_file(make_key(s.key, 'demo', 'owner'), s.out/'keys')
+    public_key_file(read_key(key), s.out/'keys')
     left_out = json.loads((flights_tables(s.tables, not quiet)/'flights.json').read_text())['left_out']
     s.say(f'Flights of 2013 joined with weather and planes, one file a month; {left_out["cancelled"]:,} cancelled and {left_out["diverted"]:,} diverted flights left out.')
-    s.store = connect(f'sqlite:///{s.out}/mlflow.db')
+    s.store = connect(s.out/'mlflow.db')
     return s
 
 # %% ../nbs/14_demo.ipynb #541162d9
@@ -272,15 +279,16 @@ def attempt(
     version, # `Version` that wants to be champion
     data, # The month's file to judge it on
     month:int, # Which month it is
+    reason:str='', # For the ledger
 )->dict: # What `facts` finds
     "Judge a version on a month of flights and ask for its promotion"
     from mlops_kit.promotion import promote
     from mlops_kit.runner import run_gates
     s.say(f'  judging on {Path(data).name}, as of 2013-{month+1:02d}-02 …')
     verdicts = run_gates(version, str(data), s.policy, out=s.runs, as_of=f'2013-{month+1:02d}-02', store=s.store, progress=not s.quiet)
-    s.say('', str(verdicts), '')
-    decision = promote(version, policy=s.policy, out=s.runs, store=s.store)
-    s.say(f'  → {decision.decision} (exit {decision.exit_code})', *[f'    {o}' for o in reasons(verdicts)])
+    s.say('', str(verdicts), '', *measured(verdicts['performance']))
+    decision = promote(version, policy=s.policy, out=s.runs, store=s.store, reason=reason)
+    s.say(*reasons(verdicts), f'  → {decision.decision} (exit {decision.exit_code})')
     if decision.exit_code == EXIT['yes']: s.decision = decision
     return facts(s, decision, verdicts)
 
@@ -295,7 +303,14 @@ def reasons(
     verdicts, # `Verdicts`
 )->list: # Sentences
     "Say what a refusal rests on"
-    return [f'{MARKS[counted(c)]} {gate}: {c.message}' for gate,c in refusing(verdicts)]
+    return [f'  {MARKS[counted(c)]} {gate}: {c.message}' for gate,c in refusing(verdicts)]
+
+# %% ../nbs/14_demo.ipynb #e161b028
+def measured(
+    v, # The `Verdict` on performance
+)->list: # Sentences
+    "Say how good the model was found to be, where that is not why it is refused"
+    return [f'  {MARKS[counted(c)]} {v.gate}: {c.message}' for c in v.checks if v.ok and c.id.endswith((':min', ':champion'))]
 
 def facts(
     s:Scene, # The stage
@@ -304,22 +319,22 @@ def facts(
 )->dict:
     "Note how an act ended: the decision, what it rests on, and who is champion now"
     from mlops_kit.registry import resolve
-    blames = sorted({f'{gate}:{c.column or c.id}' for gate,c in refusing(verdicts)})
+    found = refusing(verdicts)
+    blames = {gate: sorted({c.column for g,c in found if g == gate and c.column}) for gate,_ in found}
     return dict(decision=decision.decision, exit_code=decision.exit_code, blames=blames, champion=resolve(f'{NAME}@champion', s.store).version)
 
 # %% ../nbs/14_demo.ipynb #53073e48
-def first_model(s): return attempt(s, retrain(s, 3), month_file(s.tables, 4), 4)
+def first_model(s): return attempt(s, retrain(s, 3), month_file(s.tables, 4), 4, 'the first champion')
 def careless_model(s): return attempt(s, retrain(s, 3, shuffled=.75), month_file(s.tables, 4), 4)
 def broken_data(s): return attempt(s, retrain(s, 4), broken_month(month_file(s.tables, 5), s.out/'2013-05-broken.parquet'), 5)
 
 # %% ../nbs/14_demo.ipynb #5362e3ff
-def better_model(s): return attempt(s, retrain(s, 6), month_file(s.tables, 7), 7)
+def better_model(s): return attempt(s, retrain(s, 6), month_file(s.tables, 7), 7, 'half a year of flights, summer included')
 
 def way_back(s):
     from mlops_kit.promotion import history, rollback
     decision = rollback(NAME, reason='planners report too many false alarms', store=s.store)
-    s.say(f'  → {decision.decision} (exit {decision.exit_code}): its files were verified, loaded and scored before the alias moved', '')
-    s.say(str(history(NAME, store=s.store)))
+    s.say(*[f'  ✓ {o}' for o in decision.reasons], f'  → {decision.decision} (exit {decision.exit_code})', '', str(history(NAME, all=True, store=s.store)))
     return facts(s, decision)
 
 # %% ../nbs/14_demo.ipynb #31cb6624
@@ -329,16 +344,22 @@ class Act:
     title: str # The act in a line
     play: object # A function of the `Scene`
     ends: dict # The facts that it must end with
+    moral: str = '' # What to take home
 
-def ends(decision, champion, exit_code=0, blames=())->dict: return dict(decision=decision, exit_code=exit_code, blames=list(blames), champion=champion)
+def ends(decision, champion, exit_code=0, blames=None)->dict: return dict(decision=decision, exit_code=exit_code, blames=blames or {}, champion=champion)
 
 ACTS = [
-    Act('A first model, trained on January to March, meets April', first_model, ends('promoted', 1)),
-    Act('A bug gives three rows in four another flight’s label', careless_model, ends('blocked', 1, 1, ['performance:roc_auc'])),
-    Act('A good model meets a month whose wind is in metres per second and half of whose carriers are missing', broken_data,
-        ends('blocked', 1, 1, ['contract:carrier', 'data_quality:carrier', 'drift:wind_speed'])),
-    Act('A better model, trained on January to June, meets July', better_model, ends('promoted', 4)),
-    Act('Planners complain: back to the first model', way_back, ends('rolled back', 1))]
+    Act('A first model, trained on January to March, meets April', first_model, ends('promoted', 1),
+        'Nobody to compare with yet, which is recorded as such. Spring moves the weather, and the policy says how far it may.'),
+    Act('A bug gives three rows in four another flight’s label', careless_model, ends('blocked', 1, 1, dict(performance=[])),
+        'The data is as good as before; the model is not. The alias did not move.'),
+    Act('A good model meets a broken month: wind in metres per second, half of the carriers missing', broken_data,
+        ends('blocked', 1, 1, dict(contract=['carrier'], data_quality=['carrier'], drift=['wind_speed'])),
+        'Performance passes: whoever watches it alone would have promoted on broken data.'),
+    Act('A better model, trained on January to June, meets July', better_model, ends('promoted', 4),
+        'Compared with the champion on the same flights, on the interval of the difference.'),
+    Act('Planners complain: back to the first model', way_back, ends('rolled back', 1),
+        'Its files were hashed, loaded, and scored on stored rows before the alias moved.')]
 
 # %% ../nbs/14_demo.ipynb #5e84a574
 def differences(
@@ -355,7 +376,7 @@ def curtain(
 )->None:
     "Say where everything is"
     s.say('', f'The story took {seconds:.0f} s and ended as told.', f'The dossier of the last promotion: {s.decision.dossier}',
-        f'The store in your browser: mlflow ui --backend-store-uri sqlite:///{s.out}/mlflow.db')
+        f'The store in your browser: mlflow ui --backend-store-uri {shlex.quote(s.store.uri)}')
 
 def demo(
     out='mlops-kit-demo', # Folder for everything that the story makes
@@ -364,11 +385,12 @@ def demo(
     "Tell the story on real flights and check that it ends as told"
     import sys, time
     start, s = time.monotonic(), open_scene(out, quiet)
-    with signing_with(s.key):
+    with signing_with(demo_key()):
         for i, act in enumerate(ACTS, 1):
             s.say('', f'Act {i}. {act.title}')
             if wrong := differences(act, act.play(s)):
                 print('The story did not end as told:', *wrong, sep='\n  ', file=sys.stderr)
                 return EXIT['no']
+            s.say(f'  {act.moral}')
     curtain(s, time.monotonic()-start)
     return EXIT['yes']

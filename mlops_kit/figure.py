@@ -38,7 +38,7 @@ def reach(
     c, # A `Check` with a value and a bound
 )->float: # Half the width of its track, in the check's own unit
     "Say how far from the bound the ends of the track lie"
-    ends = [abs(o - c.bound) for o in (c.low, c.high) if o is not None]
+    ends = [abs(o - c.bound) for o in (c.low, c.high) if o is not None and c.low != c.high]
     if ends: return 1.15*max(ends + [abs(c.value - c.bound)]) or 1
     return abs(c.bound) or 1.15*abs(c.value) or 1
 
@@ -128,6 +128,7 @@ def excess(
 )->float: # Above 0 beyond the bound; larger is worse; -inf without a number
     "Say how far beyond its bound a check is, in steps of its track"
     if c.value is None or c.bound is None: return float('-inf')
+    if c.value == c.bound == 0: return -1
     return -(allowed_side(c) or -1)*place(c, c.value)
 
 def ranked(
@@ -175,12 +176,13 @@ def figure(
 
 # %% ../nbs/00a_figure.ipynb #9cd8524f
 _KINDS = dict(register='inconclusive', adopt='pass', promote='pass', rollback='warn')
+_STAYED = 'blocked', 'waiting for approval', 'conflict'
 
 def _step(e):
     "One entry as the picture needs it: version, mark, does the alias move"
     kind, void = e.get('kind', ''), e.get('void')
-    moves = kind in ('promote', 'rollback', 'adopt') and not void and e.get('decision', 'promoted') in ('promoted', 'rolled back', 'adopted')
-    mark = _KINDS.get(kind) if moves or kind == 'register' else 'error' if kind in ('promote', 'rollback') else None
+    moves = kind in ('promote', 'rollback', 'adopt') and not void and e.get('decision') not in _STAYED
+    mark = _KINDS.get(kind) if moves or kind == 'register' else 'error' if kind in ('promote', 'rollback', 'adopt') else None
     return (e.get('target') or {}).get('version'), mark, moves
 
 def steps(

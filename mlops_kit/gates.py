@@ -9,9 +9,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/gates.html.md"""
 # %% auto #0
 __all__ = ['GATES', 'REPORTS', 'Model', 'open_model', 'cache_folder', 'scores', 'moment', 'Candidate', 'shared_profile',
            'reference_table', 'refuse_unfit', 'unknown_column', 'refuse_training_data', 'open_policy', 'fits_policy',
-           'open_candidate', 'open_champion', 'contract_gate', 'contract_of_policy', 'data_quality_gate', 'drift_gate',
-           'performance_gate', 'known_gates', 'ask', 'judged', 'write_report', 'judge', 'judge_gate',
-           'candidate_of_run', 'verified_model', 'read_run']
+           'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate', 'drift_gate', 'performance_gate',
+           'known_gates', 'ask', 'judged', 'write_report', 'judge', 'judge_gate', 'candidate_of_run', 'verified_model',
+           'read_run']
 
 # %% ../nbs/10_gates.ipynb #996cf369
 import json
@@ -212,16 +212,8 @@ def contract_gate(
 )->list: # Of `Check`
     "Ask whether the data keeps its promises"
     from mlops_kit.contract import contract_checks, load_contract
-    path = c.model.contract or contract_of_policy(c.policy)
-    if not path: return [Check('contract', 'fail', 'no contract was registered with the version and the policy names none', 'no_contract')]
-    return contract_checks(load_contract(path), c.table, as_of=c.as_of)
-
-def contract_of_policy(
-    policy, # `Policy`
-)->Path: # None where it names no contract
-    "Find the contract that the policy names, beside the policy"
-    file = policy.gate('contract').file
-    return (policy.path.parent if policy.path else Path())/file if file else None
+    if not c.model.contract: return [Check('contract', 'fail', 'no contract was registered with the version, so nothing is promised', 'no_contract')]
+    return contract_checks(load_contract(c.model.contract), c.table, as_of=c.as_of)
 
 # %% ../nbs/10_gates.ipynb #db127869
 def data_quality_gate(
@@ -247,7 +239,8 @@ def performance_gate(
     from mlops_kit.performance import performance_checks
     y = c.table.frame([c.target])[c.target].to_numpy()
     champion = scores(c.champion, c.table) if c.champion else None
-    return performance_checks(y, scores(c.model, c.table), champion, config=c.policy.gate('performance'), task=c.task)
+    return performance_checks(y, scores(c.model, c.table), champion, config=c.policy.gate('performance'), task=c.task,
+        classes=c.model.lineage.get('classes'))
 
 GATES = dict(contract=contract_gate, data_quality=data_quality_gate, drift=drift_gate, performance=performance_gate)
 REPORTS = dict(data_quality='Data quality', drift='Drift')
@@ -284,7 +277,7 @@ def judged(
     gate:str, # By which gate
 )->dict: # As in `verdict.json`
     "Name by digest all that a verdict rests on"
-    version, train, contract = c.model.version, c.model.lineage['train'], c.model.contract or contract_of_policy(c.policy)
+    version, train, contract = c.model.version, c.model.lineage['train'], c.model.contract
     whom = dict(version=version, manifest=version['manifest'], champion=c.champion and c.champion.version, alias=c.alias)
     what = dict(data=c.table.sources, reference={k: train[k] for k in ('uri', 'rows', 'digest')}, as_of=c.as_of)
     how = dict(policy=c.policy.digest, contract=file_digest(contract) if contract else None, notebook=(c.run or {}).get('gates', {}).get(gate))
@@ -347,7 +340,7 @@ def candidate_of_run(
     from mlops_kit.table import open_table
     path = Path(path)
     run = read_run(path)
-    table, policy = open_table(run['address']), load_policy(path.parent/'policy.yaml')
+    table, policy = open_table(run['address']), load_policy(path.parent/'policy.yaml', gates=run['gates'])
     for what, has, said in [('data', table.sources, run['data']), ('policy', policy.digest, run['policy'])]:
         if has != said: raise EvidenceError(f'the {what} has changed since run `{run["run_id"]}` began.', 'start a new run.')
     models = [version and verified_model(path.parent.parent, version) for version in (run['version'], run['champion'])]

@@ -474,17 +474,17 @@ def what_is_gone(
 def stands(
     led:Ledger,
     alias:str, # Such as `champion`
-): # 'ok', 'behind' or a sentence that starts with 'conflict'; and the `Entry`
+): # 'ok', 'behind' or a sentence that starts with 'conflict'; the `Entry`; and whether it is done
     "Compare an alias with the ledger"
     params = led.params()
     head, at = led.read(params)[0].heads.get(alias), get_alias(led.store, led.name, alias)
     shown = f'the alias `{alias}` of `{led.name}` ' + (f'is at version {at}' if at else 'is gone')
-    if not head: return ('ok' if at is None else f'conflict: {shown}, but its ledger has no entry for it'), None
-    if at != head.target['version']:
-        behind = at == (head.base or {}).get('version') and not is_done(head, params)
-        return 'behind' if behind else f'conflict: {shown}, but entry {head.seq} of its ledger ({head.decision}) says version {head.target["version"]}', head
-    if not is_there(led, head.target): return f'conflict: version {at} of `{led.name}` is not the one that entry {head.seq} of its ledger means: it was deleted and made again', head
-    return 'ok', head
+    if not head: return 'ok' if at is None else f'conflict: {shown}, but its ledger has no entry for it', None, False
+    done, where = led.is_done(head, params), f'entry {head.seq} of its ledger'
+    if at == head.target['version']: found = 'ok' if is_there(led, head.target) else f'conflict: version {at} of `{led.name}` is not the one that {where} means: it was deleted and made again'
+    elif at == (head.base or {}).get('version') and not done: found = 'behind'
+    else: found = f'conflict: {shown}, but {where} ({head.decision}) says version {head.target["version"]}'
+    return found, head, done
 
 # %% ../nbs/08_ledger.ipynb #db375965
 def project(
@@ -493,12 +493,11 @@ def project(
     write:bool=True, # False: only look
 )->str: # 'ok', 'moved', 'behind' where it was only looked at, or a sentence that starts with 'conflict'
     "Bring an alias to where its ledger says, if nobody else touched it"
-    found, head = stands(led, alias)
+    found, head, done = stands(led, alias)
     if head is None or not write or found.startswith('conflict'): return found
     if found == 'behind':
         if missing := what_is_gone(led, head): return f'conflict: entry {head.seq} of the ledger of `{led.name}` cannot be carried out: {missing}'
         set_alias(led.store, led.name, alias, head.target['version'])
-    if not led.is_done(head): led.done(head)
-    again = led.head(alias)
-    if again.seq != head.seq: return project(led, alias)
-    return 'moved' if found == 'behind' else 'ok'
+    if not done: led.done(head)
+    if found == 'ok': return 'ok'
+    return 'moved' if led.head(alias).seq == head.seq else project(led, alias)

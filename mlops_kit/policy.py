@@ -58,6 +58,7 @@ class Loader(yaml.SafeLoader):
     "Reads plain values, and dates as text"
     yaml_implicit_resolvers = {k: [o for o in v if o[0] != 'tag:yaml.org,2002:timestamp'] for k,v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
 
+# %% ../nbs/01_policy.ipynb #d2c8730c
 def parse_yaml(
     text:str, # What the file holds
     what:str, # How to name it in an error, such as 'policy `policy.yaml`'
@@ -97,6 +98,7 @@ class Strict(BaseModel):
     "A part of the policy: no unknown key, no value bent into shape"
     model_config = ConfigDict(extra='forbid', strict=True, frozen=True)
 
+# %% ../nbs/01_policy.ipynb #f2b7e3f3
 def _age(text):
     "Check an age where pydantic reads it"
     try: parse_age(text)
@@ -116,6 +118,7 @@ class Data(Strict):
     min_rows: Annotated[int, Field(ge=1)] = 1000 # Fewer are not judged
     max_age: Age|None = None # How old its newest row may be
 
+# %% ../nbs/01_policy.ipynb #8050d8ae
 class Signing(Strict):
     "Who signs"
     required: bool = False # Does every decision need a signature?
@@ -133,11 +136,6 @@ class Approvals(Strict):
     required: Annotated[int, Field(ge=0)] = 0 # How many
     roles: list[str] = [] # Roles that must be among them
     author_may_approve: bool = False # Does the author's own approval count?
-
-    @model_validator(mode='after')
-    def _asked(self):
-        if self.roles and not self.required: raise ValueError('it names roles but requires no approval. Hint: write `required: 1`.')
-        return self
 
 class Rollback(Strict):
     "How far back, and how soon again"
@@ -165,6 +163,7 @@ class Contract(Strict):
     mode: Mode = 'block'
     file: str|None = None # A contract beside the policy, where the version brought none
 
+# %% ../nbs/01_policy.ipynb #10d96724
 class QualityColumn(Strict):
     "Where one column differs from the others in cleanliness"
     max_missing_increase: Share|None = None
@@ -208,8 +207,8 @@ class DataQuality(Strict):
 
 # %% ../nbs/01_policy.ipynb #0cc1b254
 METHODS = {k: 'distance' for k in ('wasserstein', 'jensenshannon', 'psi', 'kl_div', 'hellinger')} | {
-    k: 'p_value' for k in ('ks', 'chisquare', 'z', 'g_test', 'TVD')}
-USUAL = dict(distance=.1, p_value=.05) # Evidently 0.7's default thresholds
+    k: 'p_value' for k in ('ks', 'chisquare', 'z', 'g_test')}
+USUAL = dict.fromkeys(METHODS, .1) | dict.fromkeys(('ks', 'chisquare', 'z'), .05) # Evidently 0.7's default thresholds
 
 def loose_threshold(
     value, # A column's threshold, or None
@@ -217,11 +216,11 @@ def loose_threshold(
     usual, # The gate's threshold, or None
 )->str: # How it is loose, or ''
     "Say how a threshold is looser than usual"
-    kinds = [METHODS[method]] if method else list(USUAL)
-    bounds = {k: USUAL[k] if usual is None else usual for k in kinds}
-    if not method: bounds['p_value'] = min(bounds['p_value'], USUAL['p_value'])
-    looser = dict(distance=lambda v,b: v > b, p_value=lambda v,b: v < b)
-    return '' if value is None else next((f'threshold {value:g} where {b:g} is usual' for k,b in bounds.items() if looser[k](value, b)), '')
+    if value is None: return ''
+    asked = [method] if method else ['wasserstein', 'ks']
+    bounds = [(METHODS[o], USUAL[o] if usual is None else usual if method or METHODS[o] == 'distance' else min(usual, USUAL[o])) for o in asked]
+    loose = next((b for kind,b in bounds if (value > b if kind == 'distance' else value < b)), None)
+    return '' if loose is None else f'threshold {value:g} where {loose:g} is usual'
 
 # %% ../nbs/01_policy.ipynb #5e939021
 class DriftColumn(Strict):
@@ -252,6 +251,7 @@ METRICS = dict(
     multiclass=_sides('roc_auc accuracy balanced_accuracy f1_macro matthews_corrcoef', 'log_loss'),
     regression=_sides('r2 explained_variance', 'mae rmse median_absolute_error mape'))
 
+# %% ../nbs/01_policy.ipynb #a2e2dee7
 class Metric(Strict):
     "The bounds of one metric"
     min: Number|None = None # At least
@@ -263,7 +263,7 @@ class Metric(Strict):
         if None not in (self.min, self.max) and self.min > self.max: raise ValueError(f'`min` {self.min:g} is above `max` {self.max:g}: no version could pass')
         return self
 
-# %% ../nbs/01_policy.ipynb #1eee1920
+# %% ../nbs/01_policy.ipynb #3a64a3a5
 class Performance(Strict):
     "Is it good enough, and not worse than the champion?"
     mode: Mode = 'block'
@@ -326,6 +326,7 @@ def find_stage(
     if alias not in policy.stages: raise unknown('stage', alias, policy.stages, PolicyError, 'add it under `stages` in the policy.')
     return policy.stages[alias]
 
+# %% ../nbs/01_policy.ipynb #24496bf9
 def find_gate(
     policy:Policy, # Whose gate
     name:str, # Such as `drift`
@@ -344,6 +345,7 @@ def check_gates(
     for name in [*policy.gates.own, *(o for s in policy.stages.values() for o in s.gates)]:
         if name not in known: raise unknown('gate', name, known, PolicyError, hint)
 
+# %% ../nbs/01_policy.ipynb #0b713bc7
 def check_aliases(policy:Policy)->None:
     "Raise `PolicyError` for an alias that MLflow would not take"
     for o in policy.stages:
@@ -365,6 +367,7 @@ def check_metric(
     if o.margin is not None and o.margin >= 1: raise PolicyError(f'metric `{name}` has margin {o.margin:g}, as wide as the metric itself: every version would pass.', percent)
     if o.min is not None and o.min > 1: raise PolicyError(f'metric `{name}` has `min` {o.min:g}, but its best value is 1: no version could pass.', percent)
 
+# %% ../nbs/01_policy.ipynb #72085fec
 def check_metrics(policy:Policy)->None:
     "Raise `PolicyError` for a metric that is unknown to the task or bounded in vain"
     known = METRICS[policy.task]
@@ -386,6 +389,7 @@ def find_line(
         line, node = hit[0].start_mark.line + 1, hit[1]
     return line
 
+# %% ../nbs/01_policy.ipynb #f3008dda
 def known_keys(
     place, # Keys from the top
     model=Policy, # The class at the top
@@ -419,6 +423,7 @@ def _plainly(why):
     why = why.replace(' after validation, not 0', '').replace('a valid string', 'text')
     return why.removeprefix('Input') if why.startswith('Input ') else f': {why[:1].lower()}{why[1:]}'
 
+# %% ../nbs/01_policy.ipynb #ce23c7a6
 def _received(o):
     "Show a short value that was received"
     if o['input'] is None: return '; received nothing'

@@ -13,13 +13,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/promotion.html.md"""
 # %% auto #0
 __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'Decision', 'name_of', 'headline', 'decision_text', 'decision_html',
            'Attempt', 'pinned_policy', 'deciding_policy', 'keys_of', 'policy_changed', 'refused_policy', 'who_could',
-           'Judged', 'read_judged', 'fetch_judged', 'wanted', 'unbound', 'seconds_between', 'seconds_of', 'stale',
-           'shown_age', 'digests', 'other_data', 'quarantined', 'doubts', 'Ask', 'kept_evidence', 'evidence_for',
-           'hurdles', 'code_for', 'verdict_on', 'decide', 'open_attempt', 'fits_policy', 'early_answer', 'pin_policy',
-           'leave', 'promote', 'reigns', 'way_back', 'fit_to_return', 'verified_return', 'left_at', 'outside_window',
-           'finished', 'open_rollback', 'not_promoted', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows',
-           'entry_row', 'refused_row', 'history_text', 'history_html', 'refusals', 'read_decision', 'history',
-           'Standing', 'Status', 'standing_row', 'waiting', 'standing', 'status']
+           'Judged', 'believed', 'read_judged', 'fetch_judged', 'wanted', 'unbound', 'seconds_between', 'seconds_of',
+           'stale', 'shown_age', 'digests', 'other_data', 'quarantined', 'Ask', 'other_time', 'doubts', 'kept_evidence',
+           'evidence_for', 'new_evidence', 'hurdles', 'code_for', 'verdict_on', 'decide', 'open_attempt', 'fits_policy',
+           'early_answer', 'hint_for', 'pin_policy', 'unsigned', 'leave', 'after', 'promote', 'reigns', 'way_back',
+           'fit_to_return', 'verified_return', 'left_at', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
+           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'history_text',
+           'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row', 'waiting',
+           'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json
@@ -28,15 +29,18 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 from pkgutil import resolve_name
+from shutil import copytree
 from tempfile import TemporaryDirectory
-from .core import (EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdicts,
-    EXIT, MARKS, asdict, badge, exit_code, file_digest, html_table, now, said, text_table, to_json, unknown, verdicts_html, write_file)
+from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdict, Verdicts,
+    EXIT, MARKS, asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, text_table, to_json, unknown, verdicts_html, write_file)
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
-from .evidence import evidence_experiment, find_evidence, find_key, keep, read_manifest
+from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
 from .ledger import MOVES, identity, is_there, ledger
-from .registry import carry_out, check_example, model_files, open_store, open_version, plain, policy_keys, refuse_stranger, resolve, settle, settle_all
-from .runner import run_gates
+from .registry import (carry_out, check_example, check_reason, model_files, open_store, open_version, plain, policy_keys,
+    refuse_stranger, resolve, settle, settle_all)
+from .gates import moment, read_run
+from .runner import believe, check_shape, find_gates, run_gates
 from .store import fetch_uri, find_runs, model_names, run_files
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
@@ -108,6 +112,7 @@ class Attempt:
     key: object = None # `Key` that signs; None for unsigned
     reason: str = '' # For the ledger
     dry_run: bool = False # Write nothing
+    state: str = 'ok' # How the alias stands to the ledger
 
     @property
     def base(self): return self.head and dict(name=self.version.name, **self.head.target)
@@ -140,9 +145,7 @@ def deciding_policy(
     return found
 
 # %% ../nbs/12_promotion.ipynb #3c18d1a4
-def keys_of(
-    a:Attempt,
-)->dict: # keyid to person, role, public
+def keys_of(a:Attempt)->dict: # keyid to person, role, public
     "Find the keys whose signatures count"
     pinned = a.book.pinned()
     return pinned['keys'] if pinned and pinned['digest'] == a.policy.digest else policy_keys(a.policy)
@@ -153,16 +156,18 @@ def policy_changed(a:Attempt)->bool:
     pinned = a.book.pinned()
     return bool(pinned) and pinned['digest'] != a.policy.digest
 
+# %% ../nbs/12_promotion.ipynb #8e8daf2a
 def refused_policy(
     a:Attempt,
+    **found, # verdicts, evidence
 )->Decision: # None where the change may be recorded
     "Refuse a changed policy that the pinned one does not let this person change"
     if not policy_changed(a): return None
     old, keys = pinned_policy(a.book), a.book.pinned()['keys']
     wanted = max(s.approvals.required for s in old.stages.values())
-    if wanted: return a.decided('waiting for approval', [f'the policy differs from the pinned one, which asks for {wanted} approvals of a change: {who_could(keys, [])}'])
+    if wanted: return a.decided('waiting for approval', [f'the policy differs from the pinned one, which asks for {wanted} approvals of a change: {who_could(keys, [])}'], **found)
     if old.signing.required and (not a.key or a.key.keyid not in keys):
-        return a.decided('blocked', ['the policy differs from the pinned one, and only a pinned key may change it'])
+        return a.decided('blocked', ['the policy differs from the pinned one, and only a pinned key may change it'], **found)
 
 # %% ../nbs/12_promotion.ipynb #faf5d7c3
 def who_could(
@@ -185,19 +190,29 @@ class Judged:
 
     def to_dict(self): return self.evidence.ref | dict(signed_by=self.person)
 
+# %% ../nbs/12_promotion.ipynb #4c5ebf14
+def believed(
+    run:dict, # What `run.json` says
+    gate:str, # The gate's name
+    folder:Path, # Where its verdict is
+)->Verdict:
+    "Read a verdict; what cannot be believed is an `error`"
+    try: return believe(run, gate, folder)
+    except MlopsKitError as e: why = e.message
+    v = load_verdict(folder/'verdict.json')
+    return v if v.status == 'error' else Verdict(gate, [Check(gate, 'error', f'could not judge: {why}', 'not_believed')], run_id=run['run_id'])
+
+# %% ../nbs/12_promotion.ipynb #ad168fb6
 def read_judged(
     a:Attempt,
     evidence, # `Evidence`
     folder, # Where its files are
 )->Judged:
     "Verify the evidence's signature and files, and believe its verdicts one by one"
-    from mlops_kit.evidence import check_evidence
-    from mlops_kit.gates import read_run
-    from mlops_kit.runner import believe
     found = check_evidence(folder, keys_of(a))
     if found['digest'] != evidence.digest: raise EvidenceError(f'`{folder}` holds another statement than `{evidence.run_id}`.', 'run the gates again.')
     run = read_run(Path(folder)/'run.json')
-    return Judged(evidence, Path(folder), run, Verdicts(believe(run, g, Path(folder)/g) for g in run['gates']), found['person'])
+    return Judged(evidence, Path(folder), run, Verdicts(believed(run, g, Path(folder)/g) for g in run['gates']), found['person'])
 
 # %% ../nbs/12_promotion.ipynb #50fc62a2
 def fetch_judged(
@@ -206,15 +221,13 @@ def fetch_judged(
     out, # Where runs are kept
 )->Judged:
     "Fetch evidence from the store, verify it, and lay it into `out`"
-    from shutil import copytree
-    from tempfile import TemporaryDirectory
-    from mlops_kit.evidence import fetch_evidence
     kept = Path(out)/evidence.run
     with TemporaryDirectory() as tmp:
         folder = fetch_evidence(a.store, evidence, Path(tmp)/'run')
         read_judged(a, evidence, folder)
         if not kept.exists(): copytree(folder, kept)
-    return read_judged(a, evidence, kept)
+    try: return read_judged(a, evidence, kept)
+    except MlopsKitError as e: raise EvidenceError(f'`{kept}` is not what the store keeps: {e.message}', 'remove the folder.') from None
 
 # %% ../nbs/12_promotion.ipynb #941f4a64
 SAYS = dict(version='is about other files of the version', alias='is about another alias', policy='was judged by another policy',
@@ -226,13 +239,13 @@ def wanted(
     files:Path, # The version's files, verified
 )->dict: # Key of `run.json` to what it has to say
     "Say what evidence must name to decide this attempt"
-    from mlops_kit.runner import check_shape, find_gates
     notebooks = find_gates(a.policy.path and a.policy.path.parent)
     gates = {g: check_shape(notebooks[g]) for g in a.policy.stage(a.alias).gates if g in notebooks}
     contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None)
     return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=a.base,
         last_decision=a.book.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
 
+# %% ../nbs/12_promotion.ipynb #620e8d01
 def unbound(
     run:dict, # What `run.json` says
     wants:dict, # What it has to say
@@ -303,18 +316,7 @@ def quarantined(
     recent = fell and seconds_between(fell[-1], now()) <= cool
     return [f'it is from before this version was rolled back at {fell[-1]}'] if recent and run['last_decision'] != a.book.last_decision(a.alias) else []
 
-# %% ../nbs/12_promotion.ipynb #1cd8a80a
-def doubts(
-    a:Attempt,
-    j:Judged, # The evidence
-    files:Path, # The version's files, verified
-    data=None, # What the caller names, or None
-)->list: # Sentences; none where the evidence may decide
-    "List everything that keeps this evidence from deciding this attempt"
-    unsigned = ['no key that the policy knows has signed it'] if a.policy.signing.required and not j.person else []
-    return quarantined(a, j.run) + unbound(j.run, wanted(a, files)) + stale(a, j.run) + other_data(a, j.run, data) + unsigned
-
-# %% ../nbs/12_promotion.ipynb #592c187b
+# %% ../nbs/12_promotion.ipynb #0c59f4f1
 @dataclass
 class Ask:
     "What the caller said about judging"
@@ -325,6 +327,26 @@ class Ask:
     timeout: float = 600 # Seconds for each gate
     progress: bool = True # Show a bar
 
+# %% ../nbs/12_promotion.ipynb #1cd8a80a
+def other_time(
+    run:dict, # What `run.json` says
+    as_of:str=None, # When the caller wants freshness judged, or None
+)->list: # Sentences; none where it fits
+    "Say whether the evidence judged freshness at another time than is asked for"
+    return [f'it judged freshness as of {run["as_of"]}'] if as_of and moment(as_of) != run['as_of'] else []
+
+# %% ../nbs/12_promotion.ipynb #3039aedf
+def doubts(
+    a:Attempt,
+    j:Judged, # The evidence
+    files:Path, # The version's files, verified
+    ask:Ask, # What the caller said
+)->list: # Sentences; none where the evidence may decide
+    "List everything that keeps this evidence from deciding this attempt"
+    unsigned = ['no key that the policy knows has signed it'] if a.policy.signing.required and not j.person else []
+    return quarantined(a, j.run) + unbound(j.run, wanted(a, files)) + stale(a, j.run) + other_data(a, j.run, ask.data) + other_time(j.run, ask.as_of) + unsigned
+
+# %% ../nbs/12_promotion.ipynb #592c187b
 def kept_evidence(
     a:Attempt,
     files:Path, # The version's files, verified
@@ -335,8 +357,9 @@ def kept_evidence(
     if not found: return None, ['there is none for this version, policy and alias']
     try: judged = fetch_judged(a, found, ask.out)
     except MlopsKitError as e: return None, [e.message.rstrip('.')]
-    return judged, doubts(a, judged, files, ask.data)
+    return judged, doubts(a, judged, files, ask)
 
+# %% ../nbs/12_promotion.ipynb #4116007f
 def evidence_for(
     a:Attempt,
     files:Path, # The version's files, verified
@@ -344,11 +367,21 @@ def evidence_for(
 )->Judged:
     "Find evidence that may decide this attempt, asking the gates where data was given"
     judged, wrong = kept_evidence(a, files, ask)
-    if not wrong: return judged
+    broke = judged and ask.data is not None and any(v.status == 'error' for v in judged.verdicts)
+    if not wrong and not broke: return judged
     if ask.data is None: raise EvidenceError(f'no evidence decides this promotion: {"; ".join(wrong)}.', f'name the data to judge on, or run `mlops-kit gate {a.version.ref} --data … --policy …`.')
-    run_gates(a.version, ask.data, a.policy, ask.out, ask.jobs, a.alias, ask.as_of, ask.timeout, store=a.store, progress=ask.progress)
-    judged, wrong = kept_evidence(a, files, ask)
-    if wrong: raise EvidenceError(f'the gates ran, and their evidence still does not decide: {"; ".join(wrong)}.', 'look at `mlops-kit status`.')
+    return new_evidence(a, files, ask)
+
+def new_evidence(
+    a:Attempt,
+    files:Path, # The version's files, verified
+    ask:Ask, # What the caller said
+)->Judged:
+    "Ask the gates, and read what they left as critically as anybody else's evidence"
+    asked = run_gates(a.version, ask.data, a.policy, ask.out, ask.jobs, a.alias, ask.as_of, ask.timeout, store=a.store, progress=ask.progress)
+    judged, wrong = kept_evidence(a, files, Ask(out=ask.out))
+    if not wrong and judged.run['run_id'] != Path(asked.folder).name: wrong = ['somebody else judged the version meanwhile']
+    if wrong: raise EvidenceError(f'the gates ran, and their evidence does not decide: {"; ".join(wrong)}.', 'run the command again.')
     return judged
 
 # %% ../nbs/12_promotion.ipynb #93bc09aa
@@ -361,6 +394,7 @@ def hurdles(
     missing = [f'gate `{g}` was not asked' for g in stage.gates if g not in asked]
     return missing + [f'{g} says {asked[g].status}: {said(asked[g])}' for g in stage.gates if g in asked and not asked[g].ok]
 
+# %% ../nbs/12_promotion.ipynb #a6232d37
 def code_for(
     stage, # The policy's stage for the alias
     verdicts:Verdicts, # What the gates said
@@ -380,7 +414,7 @@ def verdict_on(
     if wrong: return a.decided('blocked', wrong, exit_code=code_for(stage, j.verdicts), **found)
     missing = stage.approvals.required
     if missing: return a.decided('waiting for approval', [f'{missing} approvals are missing: {who_could(keys_of(a), stage.approvals.roles)}'], **found)
-    return refused_policy(a)
+    return refused_policy(a, **found)
 
 # %% ../nbs/12_promotion.ipynb #24b254ac
 def decide(
@@ -413,15 +447,16 @@ def open_attempt(
     dry_run:bool=False, # Write nothing
 )->Attempt:
     "Read all that the decision looks at, or raise one clear line"
-    version = resolve(version, store)
+    version, reason = resolve(version, store), check_reason(reason)
     book = ledger(store, version.name)
     policy, key = deciding_policy(book, policy), find_key()
     policy.stage(alias)
     fits_policy(version, policy)
     refuse_stranger(book, policy, key)
-    settle_all(book, not dry_run)
-    return Attempt(store, book, version, alias, book.head(alias), policy, key, reason, dry_run)
+    states = settle_all(book, not dry_run)
+    return Attempt(store, book, version, alias, book.head(alias), policy, key, reason, dry_run, states.get(alias) or settle(book, alias, not dry_run))
 
+# %% ../nbs/12_promotion.ipynb #7a6c9bec
 def fits_policy(
     version, # `Version`
     policy, # `Policy`
@@ -437,12 +472,16 @@ def early_answer(
     expect:int=None, # The number of the version that should hold the alias; 0 for nobody
 )->Decision: # None where the evidence decides
     "Answer what needs no evidence"
-    state = settle(a.book, a.alias, not a.dry_run)
-    if state.startswith('conflict'): return a.decided('conflict', [plain(state), f'settle it with `mlops-kit reconcile {a.version.name} --reason "…"`'])
+    if a.state.startswith('conflict'): return a.decided('conflict', [plain(a.state), hint_for(a)])
     if a.head and a.head.target == identity(a.version):
         return a.decided('promoted', [f'it holds the alias already, since {a.head.at}: nothing was written'], entry=a.head.to_dict())
     holds = a.head.target['version'] if a.head else 0
     if expect is not None and expect != holds: return a.decided('conflict', [f'`{a.alias}` is {name_of(a.base)}, and the caller expected version {expect}'])
+
+def hint_for(a:Attempt)->str:
+    "Say how the conflict of an alias is settled"
+    if a.head: return f'settle it with `mlops-kit reconcile {a.version.name} --reason "…"`'
+    return f'nobody decided that here: remove the alias `{a.alias}` in MLflow, then promote'
 
 # %% ../nbs/12_promotion.ipynb #90751bb1
 def pin_policy(
@@ -453,6 +492,11 @@ def pin_policy(
     if a.dry_run or not changed and a.book.pinned(): return []
     entry = a.book.pin(a.policy, policy_keys(a.policy), a.key, a.reason)
     return [f'the policy was {"changed" if changed else "pinned"}: entry {entry.seq} of the ledger'] if entry else []
+
+def unsigned(a:Attempt, j:Judged)->list:
+    "Say what nobody has signed"
+    missing = [o for o, there in [('the evidence', j.person), ('the decision', a.key and a.key.keyid in keys_of(a))] if not there]
+    return [f'unsigned: {" and ".join(missing)}'] if missing else []
 
 # %% ../nbs/12_promotion.ipynb #1c63557a
 PAGE = 'mlops_kit.dossier:write_dossier' # Called with the run's folder
@@ -469,9 +513,20 @@ def leave(
     d.dossier = str(j.folder/'dossier.html') if page else None
     write_file(j.folder/'decision.json', to_json(d) + '\n')
     write_file(j.folder/'history.json', to_json([e.to_dict() for e in a.book.entries(all=True)]) + '\n')
-    if page: d.dossier = str(resolve_name(page)(j.folder))
-    keep(a.store, j.folder, j.evidence.run_id, ['decision.json', 'history.json'] + (['dossier.html'] if page else []))
+    after(d, 'the page was not written', lambda: page and resolve_name(page)(j.folder))
+    names = [o for o in ('decision.json', 'history.json', 'dossier.html') if (j.folder/o).exists()]
+    after(d, 'the decision was not kept on the evidence run', lambda: keep(a.store, j.folder, j.evidence.run_id, names))
     return d
+
+# %% ../nbs/12_promotion.ipynb #21e78ce9
+def after(
+    d:Decision, # That stands already
+    what:str, # Did not happen, if `fn` fails
+    fn, # To be called
+)->None:
+    "Do something that a decision does not depend on"
+    try: fn()
+    except Exception as e: d.reasons.append(f'{what}: {type(e).__name__}: {e}')
 
 # %% ../nbs/12_promotion.ipynb #e3f7e615
 def promote(
@@ -495,7 +550,7 @@ def promote(
     a = open_attempt(version, to, policy, open_store(store, near), reason, dry_run)
     if early := early_answer(a, expect): return early
     with TemporaryDirectory() as tmp: j = evidence_for(a, model_files(a.version, tmp, a.store), Ask(data, out, as_of, jobs, timeout, progress))
-    d = verdict_on(a, j) or decide(a, 'promote', 'promoted', pin_policy(a), verdicts=j.verdicts, evidence=j.to_dict())
+    d = verdict_on(a, j) or decide(a, 'promote', 'promoted', pin_policy(a) + unsigned(a, j), verdicts=j.verdicts, evidence=j.to_dict())
     return leave(a, d, j, page)
 
 # %% ../nbs/12_promotion.ipynb #93fa6e4b
@@ -540,6 +595,7 @@ def fit_to_return(
         rows = check_example(files, task)
         return [f'{len(read_manifest(files).files)} files are as registered', f'{rows} stored rows score as recorded']
 
+# %% ../nbs/12_promotion.ipynb #625aa483
 def verified_return(
     book, # `Ledger`
     alias:str, # Such as `champion`
@@ -565,6 +621,7 @@ def left_at(
     moves = [e for e in entries if e.alias == alias and e.kind in MOVES]
     return next((e.at for e in reversed(moves) if e.base == target and e.target != target), '')
 
+# %% ../nbs/12_promotion.ipynb #cf2eab17
 def outside_window(
     a:Attempt,
 )->Decision: # None inside the window
@@ -602,6 +659,7 @@ def open_rollback(
     version, told = verified_return(book, alias, way_back(book, alias, to))
     return Attempt(book.store, book, version, alias, book.head(alias), policy, key, reason), told
 
+# %% ../nbs/12_promotion.ipynb #753cbd07
 def not_promoted(
     book, # `Ledger`
     alias:str, # Such as `champion`
@@ -646,6 +704,7 @@ def reconcile(
     who = dict(name=name, **head.target)
     return Decision('reconciled', name, head.alias, who, who, reasons=[plain(o) for o in torn.values()] or ['nothing differed'], entry=settled[0].to_dict() if settled else None)
 
+# %% ../nbs/12_promotion.ipynb #c58844a2
 def put_back(
     book, # `Ledger`
     alias:str, # In conflict
@@ -715,6 +774,7 @@ def refusals(
     told = [read_decision(store, r.run_id) for r in found]
     return [d for d in told if d and d['exit_code']]
 
+# %% ../nbs/12_promotion.ipynb #714292e4
 def read_decision(
     store, # `Store`
     run_id:str, # Of MLflow's run
@@ -772,31 +832,34 @@ def standing_row(o)->list:
 def waiting(
     store, # `Store`
     name:str, # The registered model
-    champion:dict, # Identity, or None
+    head, # `Entry` that holds the alias `champion`, or None
     candidate:dict, # Identity, or None
-    since:str='', # When the champion was decided
 )->tuple: # What waits, what to type next
     "Say what waits and what to type next"
     if not candidate: return 'no candidate', f'mlops-kit register MODEL {name} --train … --target …'
-    if candidate == champion: return 'nothing', ''
+    if head and candidate == head.target: return 'nothing', ''
     ref, who = f'{name}/{candidate["version"]}', name_of(candidate)
-    judged, gate = find_evidence(store, candidate['manifest'], alias='champion', name=name), f'mlops-kit gate {ref} --data … --policy policy.yaml'
-    if not judged: return f'{who} was not judged yet', gate
-    refused = read_decision(store, judged.run_id)
-    if judged.created/1000 < datetime.fromisoformat(since or '1970-01-01T00:00:00Z').timestamp(): return f'{who} was judged before that, which does not count any more', gate
-    if refused and refused['exit_code']: return f'{who} was refused: {"; ".join(refused["reasons"])}', f'mlops-kit history {name} --all'
+    if head and head.kind == 'rollback' and candidate == head.base: return f'{who} was rolled back: {head.reason or "no reason was given"}', ''
+    found, gate = find_evidence(store, candidate['manifest'], alias='champion', name=name), f'mlops-kit gate {ref} --data … --policy policy.yaml'
+    if not found: return f'{who} was not judged yet', gate
+    if head and found.created/1000 < datetime.fromisoformat(head.at).timestamp(): return f'{who} was judged before {name_of(head.target)} became champion', gate
+    refused = read_decision(store, found.run_id) or dict(exit_code=0)
+    if refused['exit_code']: return f'{who} is {refused["decision"]}: {"; ".join(refused["reasons"])}', f'mlops-kit history {name} --all'
     return f'{who} was judged and not promoted', f'mlops-kit promote {ref} --policy policy.yaml'
 
+# %% ../nbs/12_promotion.ipynb #8a4cc535
 def standing(
     store, # `Store`
     name:str, # The registered model
 )->Standing:
     "Say how one model stands"
     book = ledger(store, name)
-    states, heads = settle_all(book), book.read()[0].heads
+    states, chain = settle_all(book), book.read()
     torn = next((plain(s) for s in states.values() if s.startswith('conflict')), '')
-    champion, candidate = heads.get('champion'), heads.get('candidate')
-    waits, then = waiting(store, name, champion and champion.target, candidate and candidate.target, champion.at if champion else '')
+    champion, candidate = chain[0].heads.get('champion'), chain[0].heads.get('candidate')
+    waits, then = waiting(store, name, champion, candidate and candidate.target)
+    void = sum(bool(e.void) for e in chain[1])
+    if void: waits += f'; {void} entries of its ledger are void'
     if torn: then = f'mlops-kit reconcile {name} --reason "…"'
     full = lambda e: e and dict(name=name, **e.target)
     return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn)

@@ -11,13 +11,13 @@ Docs: https://mlops-kit.github.io/mlops_kit/registry.html.md"""
 # %% auto #0
 __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FILE', 'TASKS', 'Version', 'facts', 'version_text',
            'version_html', 'read_ref', 'trusted_types', 'requirements', 'signature', 'widened', 'quiet', 'save_model',
-           'load_model', 'input_names', 'scorer', 'probabilities', 'write_example', 'check_example', 'missing_files',
-           'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training', 'example_rows', 'gaps_of',
-           'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of', 'table_record', 'lineage_of',
-           'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle', 'carry_out', 'plain',
-           'settle_all', 'make_candidate', 'refuse_conflict', 'enter', 'open_store', 'policy_for', 'contract_for',
-           'check_name', 'register', 'target_of', 'not_found', 'read_lineage', 'open_version', 'resolve',
-           'alias_version', 'model_files', 'load']
+           'load_model', 'input_names', 'scorer', 'probabilities', 'write_example', 'check_example', 'model_parts',
+           'our_parts', 'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training',
+           'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of',
+           'table_record', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle',
+           'carry_out', 'plain', 'settle_all', 'make_candidate', 'refuse_conflict', 'enter', 'open_store', 'policy_for',
+           'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'lineage_digest',
+           'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version', 'model_files', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re
@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from .core import (DataError, EvidenceError, PolicyError, RegistryError,
+from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, RegistryError,
     EXIT, asdict, file_digest, html_table, now, number, to_json, unknown, write_file)
 
 # %% ../nbs/09_registry.ipynb #d5f39552
@@ -120,6 +120,7 @@ def signature(
     found = infer_signature(widened(example, gaps), model.predict(example))
     return ModelSignature(Schema([ColSpec(o.type, o.name, required=o.name not in gaps) for o in found.inputs]), found.outputs)
 
+# %% ../nbs/09_registry.ipynb #d2518be6
 def widened(
     frame, # DataFrame
     gaps, # Names of the columns that may have gaps elsewhere
@@ -136,6 +137,7 @@ def quiet():
         warnings.simplefilter('ignore')
         yield
 
+# %% ../nbs/09_registry.ipynb #63198912
 def save_model(
     model, # A fitted scikit-learn estimator
     folder, # Where the files go; it must not exist
@@ -164,6 +166,7 @@ def load_model(
         import mlflow.pyfunc
         return mlflow.pyfunc.load_model(str(folder))
 
+# %% ../nbs/09_registry.ipynb #6ca7387e
 def input_names(
     folder, # A version's files
 )->list: # Column names
@@ -187,6 +190,7 @@ def scorer(
         return p[:, 1] if task == 'binary' and p.ndim == 2 else p.reshape(-1) if task == 'regression' else p
     return score
 
+# %% ../nbs/09_registry.ipynb #8e758970
 def probabilities(
     model, # A classifier
 ): # Callable: DataFrame -> array
@@ -205,7 +209,9 @@ def write_example(
 )->Path:
     "Record what the saved model answers for `frame`"
     import numpy as np, pyarrow as pa, pyarrow.parquet as pq
-    p = scorer(folder, task)(frame)
+    try: p = scorer(folder, task)(frame)
+    except MlopsKitError: raise
+    except Exception as e: raise DataError(f'the saved model cannot score rows of its training table: {type(e).__name__}: {e}', 'put all that prepares the columns into the pipeline.') from None
     if not np.isfinite(p).all(): raise DataError('the model answers its own training rows with NaN or infinity.', 'impute inside the pipeline.')
     table = pa.Table.from_pandas(frame, preserve_index=False).append_column('prediction', pa.array(p.tolist()))
     path = Path(folder)/'mlops_kit'/EXAMPLE_FILE
@@ -230,24 +236,37 @@ def check_example(
 # %% ../nbs/09_registry.ipynb #59a2a9d0
 LINEAGE_FILE, CONTRACT_FILE = 'lineage.json', 'contract.yaml'
 
+def model_parts(
+    folder:Path, # A version's files
+)->list: # Paths in the folder
+    "List the files that MLflow needs to load the model, as its MLmodel file names them"
+    import yaml
+    flavors = yaml.safe_load((folder/'MLmodel').read_text())['flavors'] if (folder/'MLmodel').exists() else {}
+    named = [o[k] for o in flavors.values() for k in ('model_path', 'pickled_model', 'data') if o.get(k)]
+    return [*dict.fromkeys(['MLmodel', 'requirements.txt', *named])]
+
+# %% ../nbs/09_registry.ipynb #0e90b64f
+def our_parts()->list: # Paths in the folder
+    "List the files that this kit adds"
+    from mlops_kit.profile import PROFILE_FILE
+    return [f'mlops_kit/{o}' for o in (PROFILE_FILE, EXAMPLE_FILE, LINEAGE_FILE)]
+
+# %% ../nbs/09_registry.ipynb #2219b36c
 def missing_files(
     folder, # A version's files
+    ours:bool=True, # Also those that this kit adds
 )->list: # Of what is missing or empty, as paths in the folder
     "List the files that a complete version has and `folder` lacks"
-    import yaml
-    from mlops_kit.profile import PROFILE_FILE
-    folder = Path(folder)
-    wanted = ['MLmodel', 'requirements.txt'] + [f'mlops_kit/{o}' for o in (PROFILE_FILE, EXAMPLE_FILE, LINEAGE_FILE)]
-    flavors = yaml.safe_load((folder/'MLmodel').read_text())['flavors'] if (folder/'MLmodel').exists() else {}
-    wanted += [o[k] for o in flavors.values() for k in ('model_path', 'pickled_model', 'data') if o.get(k)]
     has = lambda p: p.is_dir() and any(p.iterdir()) or p.is_file() and p.stat().st_size > 0
-    return [o for o in dict.fromkeys(wanted) if not has(folder/o)]
+    return [o for o in model_parts(Path(folder)) + (our_parts() if ours else []) if not has(Path(folder)/o)]
 
+# %% ../nbs/09_registry.ipynb #a94e542b
 def refuse_incomplete(
     folder, # A version's files
+    ours:bool=True, # Also those that this kit adds
 )->None:
     "Raise `RegistryError` that names what is missing"
-    lost = missing_files(folder)
+    lost = missing_files(folder, ours)
     if lost: raise RegistryError(f'the version is incomplete: {", ".join(f"`{o}`" for o in lost)} missing or empty.', 'save the model again.')
 
 # %% ../nbs/09_registry.ipynb #677196d9
@@ -260,6 +279,7 @@ class Training:
     train: object # `Table` that it learned from
     test: object = None # `Table` that it has not seen
 
+# %% ../nbs/09_registry.ipynb #c57e8688
 TASKS = 'binary', 'multiclass', 'regression'
 
 def task_of(
@@ -317,6 +337,7 @@ def example_rows(
     frame = next(iter(t.train.batches(t.features))).to_pandas()
     return frame.iloc[::max(1, len(frame)//rows)].head(rows).reset_index(drop=True)
 
+# %% ../nbs/09_registry.ipynb #7adb3813
 def gaps_of(
     found, # `Profile` of the training table
     features, # The columns that the model reads
@@ -337,6 +358,7 @@ def place_model(
     example = example_rows(t)
     if isinstance(model, (str, Path)): shutil.copytree(model, folder, ignore=shutil.ignore_patterns('mlops_kit', 'registered_model_meta'))
     else: save_model(model, folder, example, gaps, trusted)
+    refuse_incomplete(folder, ours=False)
     write_example(folder, example, t.task)
 
 def check_folder(
@@ -345,15 +367,20 @@ def check_folder(
     "Raise unless `model` is something that can be registered"
     if isinstance(model, (str, Path)):
         if not (Path(model)/'MLmodel').is_file(): raise RegistryError(f'`{model}` is no folder that MLflow saved a model in.', 'save it with mlflow.sklearn.save_model.')
-    elif not hasattr(model, 'predict'): raise DataError(f'a `{type(model).__name__}` is no model.', 'give a fitted scikit-learn estimator or a saved MLflow folder.')
     else: refuse_unfitted(model)
 
-def refuse_unfitted(model)->None:
-    "Raise `DataError` for an estimator that was not fitted"
+# %% ../nbs/09_registry.ipynb #ec8ffc4d
+def refuse_unfitted(
+    model, # Offered as a model
+)->None:
+    "Raise `DataError` for what is no fitted estimator"
+    from sklearn.base import BaseEstimator
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
+    what = f'`{type(model).__name__}`'
+    if not isinstance(model, BaseEstimator) or not hasattr(model, 'predict'): raise DataError(f'a {what} is no model.', 'give a fitted scikit-learn estimator or a saved MLflow folder.')
     try: check_is_fitted(model)
-    except NotFittedError: raise DataError(f'the `{type(model).__name__}` was not fitted.', 'call fit first.') from None
+    except NotFittedError: raise DataError(f'the {what} was not fitted.', 'call fit first.') from None
 
 # %% ../nbs/09_registry.ipynb #e1dc4f43
 def metrics_of(
@@ -369,6 +396,7 @@ def metrics_of(
     found = evaluate(t.test.frame([t.target])[t.target].to_numpy(), p, t.task)
     return {k: float(v) if np.isfinite(v) else None for k,v in found.items()}
 
+# %% ../nbs/09_registry.ipynb #98e12d18
 def params_of(
     model, # A fitted scikit-learn estimator, or a folder
 )->dict: # Parameter to plain value
@@ -383,6 +411,7 @@ def table_record(
     "Record a table by address and digest"
     return table and dict(uri=table.uri, rows=table.rows, digest=table.digest, sources=table.sources)
 
+# %% ../nbs/09_registry.ipynb #81681c52
 def lineage_of(
     model, # A fitted scikit-learn estimator, or a folder
     folder, # A version's files
@@ -434,6 +463,7 @@ def record_run(
     end_run(store, run_id)
     return run_id
 
+# %% ../nbs/09_registry.ipynb #8d592dcf
 def publish(
     store, # `Store`
     name:str, # The registered model
@@ -457,6 +487,7 @@ def policy_keys(
     from mlops_kit.evidence import load_keys
     return load_keys(policy.path.parent/policy.signing.keys) if policy.path else {}
 
+# %% ../nbs/09_registry.ipynb #0cd52b4a
 def refuse_stranger(
     book, # `Ledger`
     policy, # `Policy` that is named, or None
@@ -495,6 +526,7 @@ def carry_out(
     book.done(entry)
     return 'moved'
 
+# %% ../nbs/09_registry.ipynb #ba0f5ce2
 def plain(
     found:str, # From `project`
 )->str: # For people
@@ -525,6 +557,7 @@ def make_candidate(
         else: break
     refuse_conflict(settle(book, 'candidate'), version.name)
 
+# %% ../nbs/09_registry.ipynb #c8db2626
 def refuse_conflict(
     found:str, # From `project`
     name:str, # The registered model
@@ -577,6 +610,7 @@ def policy_for(
         if wants and wants != has: raise PolicyError(f'policy `{policy.path or "defaults"}` is for {key} `{wants}`, not `{has}`.', 'give the policy of this model.')
     return policy
 
+# %% ../nbs/09_registry.ipynb #ed573b32
 def contract_for(
     contract, # Path or None
     policy, # `Policy` or None
@@ -595,6 +629,15 @@ def check_name(
     "Raise `RegistryError` for a name that cannot be written as NAME/7"
     if not re.fullmatch(r'[A-Za-z0-9][\w.-]*', str(name)): raise RegistryError(f'`{name}` is no name for a model.', 'use letters, digits, `-`, `_` and `.`.')
     return name
+
+def check_reason(
+    reason:str, # For the ledger
+)->str:
+    "Raise `RegistryError` for a reason that the ledger would not take, before anything is done"
+    from mlops_kit.ledger import MOST_REASON
+    size = len(reason.encode())
+    if size > MOST_REASON: raise RegistryError(f'the reason has {size} bytes, at most {MOST_REASON} are kept.', 'make it shorter.')
+    return reason
 
 # %% ../nbs/09_registry.ipynb #4078e88b
 def register(
@@ -621,7 +664,7 @@ def register(
     policy = policy_for(policy, check_name(name), target)
     check_folder(model)
     t = read_training(model, train, test, target, features, task or policy and policy.task)
-    file, key = contract_for(contract, policy), find_key()
+    file, key, reason = contract_for(contract, policy), find_key(), check_reason(reason)
     with TemporaryDirectory() as tmp:
         lineage = fill(folder := Path(tmp)/'model', model, t, file, trusted, sources=sources, intended_use=intended_use,
             owner=owner or policy and policy.owner or actor(key), registered_by=actor(key))
@@ -653,6 +696,13 @@ def not_found(
     return unknown(f'version of `{name}`', number, sorted({e.target['version'] for e in entries if e.target}), RegistryError, f'`mlops-kit history {name}` lists what was registered.')
 
 # %% ../nbs/09_registry.ipynb #d2fc6497
+def lineage_digest(
+    folder:Path, # Of our own files
+)->str: # '' where there is none
+    "The sha256 of a lineage file"
+    return file_digest(folder/LINEAGE_FILE) if (folder/LINEAGE_FILE).is_file() else ''
+
+# %% ../nbs/09_registry.ipynb #44aecccb
 def read_lineage(
     store, # `Store`
     target:dict, # Identity of a version
@@ -667,7 +717,7 @@ def read_lineage(
     with TemporaryDirectory() as tmp:
         folder = fetched(Path(tmp)/'mlops_kit', want, model_id, fetch_uri(store, f'{uri}/mlops_kit', doing))
         found = read_manifest(tmp)
-        if found.digest != target['manifest'] or found.files.get(f'mlops_kit/{LINEAGE_FILE}') != file_digest(folder/LINEAGE_FILE):
+        if found.digest != target['manifest'] or found.files.get(f'mlops_kit/{LINEAGE_FILE}') != lineage_digest(folder):
             raise EvidenceError(f'the lineage of `{model_id}` is not the one that was registered.', 'do not trust it; take another version.')
         return json.loads((folder/LINEAGE_FILE).read_text(encoding='utf-8'))
 
@@ -683,14 +733,23 @@ def open_version(
     if not is_there(book, target): raise RegistryError(f'`{ref}` is not in the store any more as it was registered: it was deleted, or deleted and made again.', f'`mlops-kit history {book.name}` shows the others.', exit_code=EXIT['conflict'])
     return Version(book.name, **target, lineage=read_lineage(book.store, target) if lineage else {})
 
+# %% ../nbs/09_registry.ipynb #1cb74556
+def same_version(
+    had:Version, # In the caller's hand
+    found:Version, # In the store
+)->Version: # The one in the store
+    "Raise `RegistryError` where a version is not the one that its number names in this store"
+    if had.to_dict() != found.to_dict(): raise RegistryError(f'`{had.ref}` is another version in this store than the one given.', 'find it anew with `resolve`.', exit_code=EXIT['conflict'])
+    return found
+
 # %% ../nbs/09_registry.ipynb #5d668d3d
 def resolve(
-    ref:str, # Such as 'flight-delay/7' or 'flight-delay@champion'
+    ref, # Such as 'flight-delay/7' or 'flight-delay@champion', or a `Version` to be looked up anew
     store=None, # The store
 )->Version:
     "Find a version by name, or raise `RegistryError` that names what exists"
     from mlops_kit.ledger import ledger
-    if isinstance(ref, Version): return ref
+    if isinstance(ref, Version): return same_version(ref, resolve(ref.ref, store))
     name, number, alias = read_ref(ref)
     book = ledger(open_store(store), name)
     target = target_of(book, number, alias)

@@ -226,15 +226,15 @@ class Parquet:
     def batches(self, columns, rows): return self.dataset.scanner(columns=columns, batch_size=rows).to_batches()
     def arrow(self, columns): return self.dataset.to_table(columns=columns)
     def attach(self, con): con.register('t', self.dataset)
-    def sources(self): return file_sources(self.original) if self.original else file_sources(self.files, self.counts)
+    def sources(self): return file_sources(self.original or self.files, self.counts)
 
 # %% ../nbs/02_table.ipynb #819e201a
 def file_sources(
     files, # Paths
-    rows=None, # Rows of each
-)->list: # Dicts of uri, rows and digest
+    rows, # Rows of each
+)->list: # Dicts of uri (an absolute path), rows and digest
     "Name files by the sha256 of their bytes"
-    return [dict(uri=str(o), rows=n, digest=file_digest(o)) for o,n in zip(files, rows or [None]*len(files))]
+    return [dict(uri=str(Path(o).absolute()), rows=n, digest=file_digest(o)) for o,n in zip(files, rows)]
 
 # %% ../nbs/02_table.ipynb #aab799ed
 MISSING = ('', '#N/A', '#N/A N/A', '#NA', '-1.#IND', '-1.#QNAN', '-NaN', '-nan', '1.#IND', '1.#QNAN', '<NA>', 'N/A', 'NA', 'NULL',
@@ -554,6 +554,7 @@ def run_sql(
             kinds = [o.type.name for o in con.extract_statements(text)]
             if kinds != ['SELECT']: raise DataError(f'only a single `select` is run over data; received {", ".join(kinds) or "nothing"}.')
             t.source.attach(con)
+            con.execute('set enable_external_access=false')
             found = con.execute(text)
             return [dict(zip([c[0] for c in found.description], row)) for row in found.fetchall()]
         except duckdb.Error as e: raise DataError(f'the query over `{t.uri}` failed: {_brief(e)}.', 'quote column names with double quotes.') from None

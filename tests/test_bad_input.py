@@ -103,7 +103,7 @@ def test_misuse_is_exit_2_and_writes_nothing(case, world, cli):
 
 @pytest.mark.parametrize('data, gate, reason', [
     ('extra', 'contract', 'extra_column'), ('dtype', 'contract', 'wrong_type'), ('all_missing', 'data_quality', 'all_missing'),
-    ('inf', 'data_quality', 'not_finite'), ('one_class', 'performance', 'one_class')])
+    ('inf', 'data_quality', 'infinite_values'), ('one_class', 'performance', 'one_class')])
 def test_broken_data_is_judged_and_refused(data, gate, reason, world, cli):
     code, out, err = cli(*but(data=f'bad/{data}.parquet'), '--json', cwd=world)
     assert 'Traceback' not in err, err

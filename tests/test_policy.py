@@ -8,7 +8,7 @@ import toy
 from conftest import ROOT
 
 from mlops_kit.core import EXIT, PolicyError, file_digest, schema
-from mlops_kit.policy import (BUILT_IN, METRICS, OwnGate, default_policy, load_policy, parse_age, parse_policy, policy_schema,
+from mlops_kit.policy import (BUILT_IN, METHODS, METRICS, USUAL, OwnGate, default_policy, load_policy, parse_age, parse_policy, policy_schema,
     policy_text)
 
 GOOD = '''model: flight-delay
@@ -60,6 +60,7 @@ REFUSED = {
     'loose_drift_without_reason': (', reason: season', '', ['`temp`', '0.5', '0.1 is usual', 'reason']),
     'loose_drift_with_a_blank_reason': ('reason: season', 'reason: " "', ['`temp`', 'reason']),
     'loose_p_value_without_reason': ('threshold: 0.5, reason: season', 'method: ks, threshold: 0.001', ['`temp`', '0.05 is usual', 'reason']),
+    'loose_g_test_without_reason': ('threshold: 0.5, reason: season', 'method: g_test, threshold: 0.08', ['`temp`', '0.1 is usual', 'reason']),
     'warning_column_without_reason': ('threshold: 0.5, reason: season', 'mode: warn', ['`temp`', 'only warns', 'reason']),
     'loose_quality_without_reason': ('max_new_categories: 0.01', 'max_new_categories: 0.5', ['`wind`', 'max_new_categories', 'reason']),
     'method': ('threshold: 0.5', 'method: wasserstien', ['wasserstien', 'did you mean `wasserstein`']),
@@ -73,7 +74,6 @@ REFUSED = {
     'no_stages': ('stages:\n  champion:\n    gates: [contract, drift, performance]\n    evidence_max_age: 7d\n', 'stages: {}\n', ['stages']),
     'reserved_alias': ('champion:', 'latest:', ['`latest`', 'alias']),
     'version_alias': ('champion:', 'v7:', ['`v7`', 'alias']),
-    'roles_that_nobody_asks': ('evidence_max_age: 7d', 'approvals: {roles: [risk]}', ['roles', 'required']),
     'key_twice': ('owner: ada', 'owner: ada\nowner: bob', ['line 5', '`owner`', 'twice']),
     'column_twice': ('      temp:', '      temp: {threshold: 9, reason: none}\n      temp:', ['`temp`', 'twice']),
     'unknown_format': ('model:', 'version: 2\nmodel:', ['version', '`2`']),
@@ -179,6 +179,11 @@ def test_ages(text, age): assert parse_age(text) == age
 @pytest.mark.parametrize('text', ['', '7', 'd', '-7d', '7 d', '7D', '1.5d', '7m', '7d12h', '999999d', '٣d', None])
 def test_no_ages(text):
     with pytest.raises(PolicyError): parse_age(text)
+
+
+def test_methods_are_those_of_the_drift_room():
+    from mlops_kit import drift
+    assert {k: ('p_value' if o.is_p else 'distance', o.threshold) for k, o in drift.METHODS.items()} == {k: (METHODS[k], USUAL[k]) for k in METHODS}
 
 
 def test_policies_that_ship_load():

@@ -1,8 +1,8 @@
 "Promotion and rollback: refused with a reason, safe to repeat, and safe to kill at any write."
 import pytest
 
-from mlops_kit.core import EvidenceError, MlopsKitError, PolicyError, RegistryError, load_verdict
-from world import KILLED, POLICY, World, in_process
+from mlops_kit.core import DataError, EvidenceError, GateError, MlopsKitError, PolicyError, RegistryError, load_verdict
+from world import KILLED, POLICY, World, flights, in_process
 
 
 @pytest.fixture(scope='module')
@@ -116,16 +116,65 @@ def test_evidence_from_before_the_rollback_does_not_count(world):
     assert whole(world) == 3
 
 
+def never(*args, **kwargs): raise GateError('asked again')
+
+
 def test_evidence_of_other_data_does_not_count(world, monkeypatch):
-    import mlops_kit.promotion as promotion
-    asked = []
-    monkeypatch.setattr(promotion, 'run_gates', lambda *args, **kwargs: asked.append(args))
-    other = world.folder/'other.parquet'
     import pandas as pd
+    import mlops_kit.promotion as promotion
+    monkeypatch.setattr(promotion, 'run_gates', never)
+    other = world.folder/'other.parquet'
     pd.read_parquet(world.data).iloc[:11].to_parquet(other)
-    with pytest.raises(EvidenceError, match='made on other data'): world.promote('tiny/3', data=other)
-    assert len(asked) == 1
+    with pytest.raises(GateError, match='asked again'): world.promote('tiny/3', data=other)
+    with pytest.raises(GateError, match='asked again'): world.promote('tiny/3', data=world.data, as_of='2013-05-01')
     assert world.promote('tiny/3', data=world.data).exit_code == 0
+
+
+def test_training_data_is_refused(world):
+    with pytest.raises(DataError, match='training data') as e: world.promote('tiny/3', data=flights())
+    assert e.value.exit_code == 2 and whole(world) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('frame', [False, True], ids=['file', 'frame'])
+def test_data_without_evidence_asks_the_gates(world, frame):
+    import pandas as pd
+    world.register()
+    data = pd.read_parquet(world.data).iloc[1:] if frame else world.data
+    d = world.promote('tiny/4', data=data)
+    assert (d.decision, d.exit_code, [v.gate for v in d.verdicts]) == ('promoted', 0, ['performance'])
+    assert whole(world) == 4
+    assert world.promote('tiny/2', data=data).exit_code == 1
+
+
+@pytest.mark.slow
+def test_a_gate_that_broke_is_asked_again_where_data_is_given(world, monkeypatch):
+    import mlops_kit.runner as runner
+    world.register()
+    monkeypatch.setattr(runner, 'start_gate', lambda *args: 'it was stopped')
+    d = world.promote('tiny/4', data=world.data)
+    assert (d.decision, d.exit_code, d.entry, d.verdicts[0].status) == ('blocked', 3, None, 'error')
+    monkeypatch.undo()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    assert world.promote('tiny/4').exit_code == 3
+    assert world.promote('tiny/4', data=world.data).exit_code == 0
+
+
+def test_what_fails_after_the_decision_takes_nothing_back(world):
+    d = world.promote('tiny/3', page='mlops_kit.core:no_such_function')
+    assert d.exit_code == 0 and 'the page was not written' in d.reasons[-1]
+    assert whole(world) == 3
+
+
+def test_a_store_that_fails_between_entry_and_alias_is_repaired_by_the_next_command(world, monkeypatch):
+    import mlops_kit.ledger as ledger
+    def broken(*args): raise RegistryError('the store is gone.', exit_code=3)
+    monkeypatch.setattr(ledger, 'set_alias', broken)
+    with pytest.raises(RegistryError, match='store is gone') as e: world.promote('tiny/3')
+    monkeypatch.undo()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    assert e.value.exit_code == 3 and world.alias() == 1
+    assert whole(world) == 3
 
 
 def test_old_evidence_does_not_count(world, monkeypatch):

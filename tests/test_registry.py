@@ -1,8 +1,8 @@
 "Registering, finding and loading versions: refused in one line, complete, verified, and safe to kill at any write."
 import shutil
-from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
 
 from mlops_kit.core import DataError, EvidenceError, MlopsKitError, PolicyError, RegistryError
 from world import KILLED, POLICY, World, fitted, flights, in_process
@@ -35,15 +35,10 @@ def numbers(world):
     return sorted(v.version for v in list_versions(world.store, 'tiny'))
 
 
-class Strange:
+class Strange(BaseEstimator):
     "A model of a type that nobody vouches for"
+    classes_ = 0, 1
     def fit(self, x, y): return self
-    def predict(self, x): return [0]*len(x)
-    def __sklearn_is_fitted__(self): return True
-
-
-class Undecided:
-    def __init__(self): self.classes_ = [0, 1]
     def predict(self, x): return [0]*len(x)
     def __sklearn_is_fitted__(self): return True
 
@@ -62,7 +57,7 @@ BAD = {
     'no folder': (lambda w: dict(model=str(w.folder/'nothing'), task='binary'), RegistryError, 'is no folder that MLflow saved'),
     'no training file': (lambda w: dict(train=str(w.folder/'trian.parquet')), DataError, 'trian.parquet'),
     'empty table': (lambda w: dict(train=flights().iloc[:0]), DataError, 'no rows'),
-    'unknown target': (lambda w: dict(target='lat'), DataError, 'did you mean `late`'),
+    'unknown target': (lambda w: dict(target='lat', policy=None), DataError, 'did you mean `late`'),
     'unknown feature': (lambda w: dict(features=['hour', 'wnd']), DataError, 'did you mean `wind`'),
     'target as feature': (lambda w: dict(features=['hour', 'late']), DataError, 'is among the features'),
     'test is train': (lambda w: dict(test=flights()), DataError, 'is the training table'),

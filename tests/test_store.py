@@ -62,7 +62,8 @@ def test_a_password_is_never_shown():
     assert 'secret' not in repr(store) and 'secret' not in store.uri
 
 
-def test_a_read_only_store_can_be_read_and_not_written(store_uri):
+def test_a_read_only_store_can_be_read_and_not_written(store_uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path) # MLflow makes a folder `file:` of such an address, wherever it is
     st.create_model(st.connect(store_uri), 'tiny')
     store = st.connect(store_uri.replace('sqlite:///', 'sqlite:///file:') + '?mode=ro&uri=true')
     assert st.model_names(store) == ['tiny']

@@ -102,6 +102,11 @@ class World:
         with closing(sqlite3.connect(Path(kept)/'mlflow.db')) as old, closing(sqlite3.connect(self.folder/'mlflow.db')) as new: old.backup(new)
 
 
+PRELOAD = ('mlflow.sklearn mlflow.pyfunc mlflow.artifacts mlflow.store.tracking.sqlalchemy_store mlflow.store.model_registry.sqlalchemy_store '
+           'mlflow.store.artifact.models_artifact_repo skops.io pandas pyarrow.parquet pyarrow.dataset sklearn.tree sklearn.pipeline sklearn.metrics scipy.stats '
+           'securesystemslib.dsse securesystemslib.signer rfc8785 jsonschema sqlite3 mlops_kit.policy mlops_kit.promotion mlops_kit.table mlops_kit.profile').split()
+
+
 def act(folder, what, kwargs, crash_at, says):
     "One command in a process of its own, which may be killed at one of its writes"
     os.environ['MLOPS_KIT_CRASH_AT'] = crash_at
@@ -114,7 +119,7 @@ def act(folder, what, kwargs, crash_at, says):
 def in_process(world, what, crash_at='', **kwargs):
     "Run a command in a forked process; return its exit code and the labels of its writes"
     ctx = multiprocessing.get_context('forkserver')
-    ctx.set_forkserver_preload(['mlflow', 'mlops_kit.promotion', 'mlops_kit.registry', 'sklearn.tree', 'pandas'])
+    ctx.set_forkserver_preload(PRELOAD)
     says = world.folder.with_name('writes.txt')
     says.unlink(missing_ok=True)
     p = ctx.Process(target=act, args=(str(world.folder), what, kwargs, crash_at, str(says)))
