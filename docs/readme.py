@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -11,8 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def readme():
     nb = nbformat.read(ROOT/'nbs/index.ipynb', 4)
     nb.cells = [c for c in nb.cells if not re.search(r'^#\|\s*hide\s*$', c.source, re.M)]
-    for c in nb.cells: c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
-    text = MarkdownExporter().from_notebook_node(nb)[0]
+    for c in nb.cells:
+        if '#| echo: false' in c.source: c.metadata.tags = ['output-only']
+        c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M)
+        for o in c.get('outputs', []): (o.get('data', {}).get('text/markdown') is None) and o.get('data', {}).pop('text/html', None)
+    hidden = Config(TagRemovePreprocessor=dict(enabled=True, remove_input_tags=['output-only']))
+    text = MarkdownExporter(config=hidden).from_notebook_node(nb)[0]
+    text = re.sub(r'^```\n(?=import|from|train)', '```python\n', text, flags=re.M)
     text = re.sub(r'\]\((?!https?:|#)(?:\.\./)?', '](', text)
     return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
 

@@ -28,6 +28,12 @@ from pathlib import Path
 from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, RegistryError,
     EXIT, asdict, file_digest, html_table, now, number, to_json, unknown, write_file)
 
+# %% ../nbs/09_registry.ipynb #d38962cf
+from .store import (Store, connect, create_model, create_version, download, end_run, fetch_uri, fetched, get_alias,
+    list_files, log_batch, log_files, mlflow_quietly, model_names, set_alias, start_run)
+from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
+from .ledger import MOST_REASON, is_there, ledger, project
+
 # %% ../nbs/09_registry.ipynb #d5f39552
 @dataclass
 class Version:
@@ -115,10 +121,9 @@ def signature(
     gaps, # Names of the columns with missing values in training
 ): # MLflow's `ModelSignature`
     "Describe what goes into the model and what comes out"
-    from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema
-    found = infer_signature(widened(example, gaps), model.predict(example))
-    return ModelSignature(Schema([ColSpec(o.type, o.name, required=o.name not in gaps) for o in found.inputs]), found.outputs)
+    models, types = mlflow_quietly().models, mlflow_quietly().types
+    found = models.infer_signature(widened(example, gaps), model.predict(example))
+    return models.ModelSignature(types.Schema([types.ColSpec(o.type, o.name, required=o.name not in gaps) for o in found.inputs]), found.outputs)
 
 # %% ../nbs/09_registry.ipynb #d2518be6
 def widened(
@@ -146,10 +151,9 @@ def save_model(
     trusted=(), # Types of other packages that somebody vouches for
 )->Path:
     "Write a model as plain MLflow files"
+    types = trusted_types(model, trusted)
     with quiet():
-        import mlflow.sklearn
-        types = trusted_types(model, trusted)
-        mlflow.sklearn.save_model(model, str(folder), signature=signature(model, example, gaps), input_example=example.head(5),
+        mlflow_quietly().sklearn.save_model(model, str(folder), signature=signature(model, example, gaps), input_example=example.head(5),
             pip_requirements=requirements(model, types), skops_trusted_types=types or None)
     return Path(folder)
 
@@ -159,20 +163,17 @@ def load_model(
 ): # The scikit-learn estimator, or MLflow's pyfunc for models of other libraries
     "Load the model of a folder whose files were verified"
     with quiet():
-        from mlflow.models import Model
-        if 'sklearn' in Model.load(str(folder)).flavors:
-            import mlflow.sklearn
-            return mlflow.sklearn.load_model(str(folder))
-        import mlflow.pyfunc
-        return mlflow.pyfunc.load_model(str(folder))
+        mlflow = mlflow_quietly()
+        flavors = mlflow.models.Model.load(str(folder)).flavors
+        load = mlflow.sklearn.load_model if 'sklearn' in flavors else mlflow.pyfunc.load_model
+    return load(str(folder))
 
 # %% ../nbs/09_registry.ipynb #6ca7387e
 def input_names(
     folder, # A version's files
 )->list: # Column names
     "List the columns that the model's signature asks for"
-    with quiet(): from mlflow.models import Model
-    found = Model.load(str(folder)).signature
+    with quiet(): found = mlflow_quietly().models.Model.load(str(folder)).signature
     if not found or not found.inputs or not found.inputs.has_input_names(): raise RegistryError('the model has no signature with column names.', 'save it with `signature=` or `input_example=` a DataFrame.')
     return found.inputs.input_names()
 
@@ -437,7 +438,6 @@ def fill(
 )->dict: # The lineage
     "Write all files of a version, its manifest last"
     import shutil
-    from mlops_kit.evidence import write_manifest
     from mlops_kit.profile import PROFILE_FILE, profile
     found = profile(t.train)
     place_model(model, folder, t, gaps_of(found, t.features), trusted)
@@ -456,7 +456,6 @@ def record_run(
     lineage:dict, # What `lineage.json` holds
 )->str: # The run's id
     "Make the run that shows the version's metrics and parameters"
-    from mlops_kit.store import end_run, log_batch, start_run
     run_id = start_run(store, name, f'register {name}')
     metrics = {k: v for k,v in lineage['metrics'].items() if v is not None}
     log_batch(store, run_id, lineage['params'], metrics, {f'mlops_kit.{k}': lineage[k] for k in ('task', 'target', 'owner')})
@@ -471,8 +470,6 @@ def publish(
     lineage:dict, # What `lineage.json` holds
 )->Version:
     "Upload a version's files and make the version"
-    from mlops_kit.evidence import check_manifest
-    from mlops_kit.store import create_model, create_version, log_files
     manifest = check_manifest(folder).digest
     create_model(store, name)
     model_id = log_files(store, folder, name, record_run(store, name, lineage))
@@ -484,7 +481,6 @@ def policy_keys(
     policy, # `Policy`
 )->dict: # keyid to person, role, public
     "Read the public keys that lie beside a policy"
-    from mlops_kit.evidence import load_keys
     return load_keys(policy.path.parent/policy.signing.keys) if policy.path else {}
 
 # %% ../nbs/09_registry.ipynb #0cd52b4a
@@ -508,8 +504,6 @@ def settle(
     write:bool=True, # False: only look
 )->str: # What `project` says
     "Finish what an earlier command left undone, also where the version before is gone"
-    from mlops_kit.ledger import is_there, project
-    from mlops_kit.store import get_alias
     found, head = project(book, alias, write), book.head(alias)
     if not found.startswith('conflict') or not write or not head or book.is_done(head): return found
     lost = get_alias(book.store, book.name, alias) is None and head.base and not is_there(book, head.base)
@@ -521,7 +515,6 @@ def carry_out(
     entry, # `Entry` that was decided
 )->str: # 'moved'
     "Set the alias to what an entry decided, and write that down"
-    from mlops_kit.store import set_alias
     set_alias(book.store, book.name, entry.alias, entry.target['version'])
     book.done(entry)
     return 'moved'
@@ -576,7 +569,6 @@ def enter(
     reason:str='', # For the ledger
 )->Version:
     "Finish what was left undone, upload the version, and write it down"
-    from mlops_kit.ledger import is_there, ledger, project
     book = ledger(store, name)
     refuse_stranger(book, policy, key)
     head, state = book.head('candidate'), settle_all(book).get('candidate') or project(book, 'candidate')
@@ -592,7 +584,6 @@ def open_store(
     near=None, # The policy file, beside which the default store lies
 ): # `Store`
     "Open the store, unless it is open"
-    from mlops_kit.store import Store, connect
     return store if isinstance(store, Store) else connect(store, near)
 
 # %% ../nbs/09_registry.ipynb #009ed42f
@@ -634,7 +625,6 @@ def check_reason(
     reason:str, # For the ledger
 )->str:
     "Raise `RegistryError` for a reason that the ledger would not take, before anything is done"
-    from mlops_kit.ledger import MOST_REASON
     size = len(reason.encode())
     if size > MOST_REASON: raise RegistryError(f'the reason has {size} bytes, at most {MOST_REASON} are kept.', 'make it shorter.')
     return reason
@@ -660,7 +650,6 @@ def register(
 )->Version:
     "Record a model as a new version, with all that a later judgement rests on, and make it the candidate"
     from tempfile import TemporaryDirectory
-    from mlops_kit.evidence import actor, find_key
     policy = policy_for(policy, check_name(name), target)
     check_folder(model)
     t = read_training(model, train, test, target, features, task or policy and policy.task)
@@ -688,7 +677,6 @@ def not_found(
     alias:str=None, # Or the alias
 )->RegistryError: # To be raised by the caller
     "Make the error for a model, version or alias that does not exist"
-    from mlops_kit.store import model_names
     name, entries = book.name, book.entries()
     if not entries and name not in (names := model_names(book.store)): return unknown('model', name, names, RegistryError, 'register it first.')
     if not entries: return RegistryError(f'model `{name}` has versions, but none was registered by mlops_kit.', 'register one.')
@@ -709,8 +697,6 @@ def read_lineage(
 )->dict:
     "Fetch a version's lineage and verify it"
     from tempfile import TemporaryDirectory
-    from mlops_kit.evidence import read_manifest
-    from mlops_kit.store import fetch_uri, fetched, list_files
     model_id, doing = target['model_id'], f'fetch the lineage of `{target["model_id"]}`'
     uri = store.read(doing, lambda c: c.get_logged_model(model_id)).artifact_location
     want = {k.removeprefix('mlops_kit/'): v for k,v in list_files(store, model_id).items() if k.startswith('mlops_kit/')}
@@ -728,7 +714,6 @@ def open_version(
     lineage:bool=True, # Fetch the lineage too
 )->Version:
     "Make a `Version` of an identity, if the store still has that very version"
-    from mlops_kit.ledger import is_there
     ref = f'{book.name}/{target["version"]}'
     if not is_there(book, target): raise RegistryError(f'`{ref}` is not in the store any more as it was registered: it was deleted, or deleted and made again.', f'`mlops-kit history {book.name}` shows the others.', exit_code=EXIT['conflict'])
     return Version(book.name, **target, lineage=read_lineage(book.store, target) if lineage else {})
@@ -748,7 +733,6 @@ def resolve(
     store=None, # The store
 )->Version:
     "Find a version by name, or raise `RegistryError` that names what exists"
-    from mlops_kit.ledger import ledger
     if isinstance(ref, Version): return same_version(ref, resolve(ref.ref, store))
     name, number, alias = read_ref(ref)
     book = ledger(open_store(store), name)
@@ -763,7 +747,6 @@ def alias_version(
     store=None, # The store
 )->Version: # None where nobody holds the alias
     "Find who holds an alias"
-    from mlops_kit.ledger import ledger
     book = ledger(open_store(store), name)
     target = target_of(book, alias=alias)
     return open_version(book, target) if target else None
@@ -776,8 +759,6 @@ def model_files(
 )->Path: # The folder
     "Download a version's files unless they are here, and hash every one of them"
     import shutil
-    from mlops_kit.evidence import check_manifest
-    from mlops_kit.store import download
     folder = Path(dest)/version.manifest
     try: check_manifest(folder, version.manifest)
     except (EvidenceError, OSError): shutil.rmtree(folder, ignore_errors=True)

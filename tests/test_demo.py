@@ -95,6 +95,14 @@ def test_policy_lets_the_season_through(tables, last, month): assert drifted(tab
 
 def test_policy_stops_a_change_of_unit(tables, broken): assert {c for c,_ in drifted(tables, 4, broken)} - {'drift:share'} == {'wind_speed'}
 
+@pytest.mark.parametrize('column,factor', [('humid', .01), ('precip', 25.4), ('pressure', .02953), ('visib', 1.609), ('wind_dir', 3.14159/180), ('wind_speed', .44704)])
+@pytest.mark.parametrize('last,month', [(3, 4), (4, 5), (6, 7)])
+def test_every_bound_stops_a_change_of_unit(tables, tmp_path, last, month, column, factor):
+    import pandas as pd
+    df = pd.read_parquet(demo.month_file(tables, month))
+    df.assign(**{column: df[column]*factor}).to_parquet(tmp_path/'other_unit.parquet')
+    assert {c for c,_ in drifted(tables, last, tmp_path/'other_unit.parquet')} - {'drift:share'} == {column}
+
 def test_usual_bound_would_cry_wolf(tables):
     "Why the policy speaks of seasons at all: seven weather columns pass the usual bound in April"
     from mlops_kit.drift import compare
