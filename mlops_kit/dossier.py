@@ -11,7 +11,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 # %% auto #0
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'read_part', 'read_gate', 'strangeness', 'Record', 'read_record', 'sentence',
            'stage_of', 'contradictions', 'Seal', 'read_seal', 'seal_sentence', 'facts', 'Change', 'changes_in',
-           'changes', 'Gate', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts',
+           'unchanged', 'changes', 'Gate', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts',
            'history_row', 'code_gap', 'uncovered', 'people', 'ticked', 'shown', 'at', 'side_by_side', 'headlines',
            'page_context', 'template', 'write_dossier', 'notebook_html']
 
@@ -189,6 +189,8 @@ def _table(t):
     span = ', '.join(names) if len(names) < 4 else f'{names[0]} … {names[-1]} ({len(names)} files)'
     return dict(rows=t.get('rows'), table=span or t.get('uri'), digest=t.get('digest')) if t else {}
 
+def _tree(d): return f'uncommitted changes when registered {at(d.get("registered_at"))}' if (d.get('code') or {}).get('dirty') else 'clean'
+
 def facts(
     lineage:dict, # A version's record, or None
 )->dict: # Group to {name: value}
@@ -198,7 +200,7 @@ def facts(
     return {'metrics when registered': d.get('metrics') or {}, 'training data': _table(d.get('train')), 'test data': _table(d.get('test')),
         'sources': {Path(s['uri']).name: s.get('digest') for s in d.get('sources') or []}, 'columns used': {c: 'used' for c in d.get('features') or []},
         'purpose': {k: d.get(k) for k in ('task', 'target', 'owner', 'intended_use')}, 'parameters': d.get('params') or {},
-        'code': {k: code.get(k) for k in ('commit', 'dirty', 'remote', 'entry', 'note') if code.get(k) is not None},
+        'code': {k: v for k,v in dict(commit=code.get('commit'), tree=_tree(d), remote=code.get('remote'), entry=code.get('entry')).items() if v and code.get('commit')},
         'environment': {k: env.get(k) for k in ('python', 'platform') if env.get(k)}, 'packages': env.get('packages') or {}}
 
 # %% ../nbs/13_dossier.ipynb #f6b34886
@@ -217,6 +219,13 @@ def changes_in(group, was, now, most):
     same, more = len({*was, *now}) - len(differ), len(differ) - most
     rest = ([f'{more} more differ'] if more > 0 else []) + ([f'{same} the same'] if same else []) + (['nothing recorded'] if not was and not now else [])
     return [Change(group, k, was.get(k), now.get(k)) for k in differ[:most]] + ([Change(group, '', note=', '.join(rest))] if rest else [])
+
+def unchanged(
+    found, # Each a `Change`
+)->list: # Sentences such as `parameters: 23 the same`
+    "List the groups in which nothing differs"
+    differ = {c.group for c in found if c.name}
+    return [f'{c.group}: {c.note}' for c in found if c.group not in differ]
 
 def changes(
     candidate:dict, # The version's record, or None
@@ -370,12 +379,14 @@ def headlines(
 )->list: # `(name, value)`
     "List what stands under the decision"
     d, run, c = r.decision or {}, r.run, r.candidate or {}
-    rows = sum(o['rows'] for o in run['data'])
-    actor = (d.get('entry') or {}).get('actor')
-    return [('model', run['version']['name']), ('candidate', f'version {run["version"]["version"]}'), ('champion when judged', f'version {run["champion"]["version"]}' if run['champion'] else 'none yet'),
-        ('decided', at(d.get('at')) if d else 'not yet'), ('decided by', actor or ('nobody: the alias did not move' if d else 'nobody yet')), ('reason given', (d.get('entry') or {}).get('reason') or '–'),
-        ('judged on', f'{number(rows)} rows, {", ".join(Path(o["uri"]).name for o in run["data"][:4])}{" …" if len(run["data"]) > 4 else ""}'), ('judged', f'{at(run["created"])}, data as of {at(run["as_of"])}'),
-        ('owner', c.get('owner') or '–'), ('intended use', c.get('intended_use') or 'not stated'), ('run', run['run_id'])]
+    entry, names = d.get('entry') or {}, [Path(o['uri']).name for o in run['data']]
+    who = entry.get('actor') or ('nobody yet' if not d else 'the gates: nobody had to')
+    return [('model', run['version']['name']), ('candidate', f'version {run["version"]["version"]}'),
+        ('champion when judged', f'version {run["champion"]["version"]}' if run['champion'] else 'none yet'),
+        ('decided', at(d.get('at')) if d else 'not yet'), ('decided by', who), ('reason given', entry.get('reason') or '–'),
+        ('judged on', f'{number(sum(o["rows"] for o in run["data"]))} rows: {", ".join(names[:4])}{" …" if len(names) > 4 else ""}'),
+        ('judged', at(run['created'])), ('freshness judged as of', at(run['as_of'])),
+        ('intended use', c.get('intended_use') or 'not stated'), ('owner', c.get('owner') or '–')]
 
 # %% ../nbs/13_dossier.ipynb #2b9f2f42
 def page_context(
@@ -389,8 +400,8 @@ def page_context(
     changed += [f'`{f}` is not the file that the statement names.' for f in seal.changed]
     history = [history_row(e) for e in steps]
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
-        reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r), gates=gates, status=r.verdicts.status, same_rows=side_by_side(r),
-        changes=changes(r.candidate, r.champion), lineage=lineage_rows(r, seal), seal=seal, seal_text=seal_sentence(seal), history=history,
+        reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
+        changes=changes(r.candidate, r.champion), unchanged=unchanged(changes(r.candidate, r.champion)) if r.champion else [], lineage=lineage_rows(r, seal), seal=seal, seal_text=seal_sentence(seal), history=history,
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r), asked=(stage_of(r).get('approvals') or {}).get('required') or 0, uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 

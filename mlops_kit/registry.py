@@ -418,7 +418,7 @@ def lineage_of(
     folder, # A version's files
     t:Training, # What it was trained for, on what
     sources=(), # Files that the training table was made from
-    **said, # owner, intended_use, registered_by
+    **said, # contract, owner, intended_use, registered_by
 )->dict: # What `lineage.json` holds
     "Record which data and which code made the model"
     from mlops_kit.lineage import code_record, environment_record, sources_record
@@ -443,7 +443,7 @@ def fill(
     place_model(model, folder, t, gaps_of(found, t.features), trusted)
     found.save(folder/'mlops_kit'/PROFILE_FILE)
     if contract: shutil.copyfile(contract, folder/'mlops_kit'/CONTRACT_FILE)
-    lineage = lineage_of(model, folder, t, **said)
+    lineage = lineage_of(model, folder, t, contract=contract and dict(uri=str(contract), digest=file_digest(contract)), **said)
     write_file(folder/'mlops_kit'/LINEAGE_FILE, to_json(lineage) + '\n')
     refuse_incomplete(folder)
     write_manifest(folder)
