@@ -32,6 +32,11 @@ export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and c
 	$(BIN)/nbdev-clean --fname examples
 	$(BIN)/nbdev-export
 	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/reference.py
+
+bench: .venv/.ready ## benchmarks, as ratios beside the peers
+	$(BIN)/python benchmarks/cli.py
+	$(BIN)/python benchmarks/gates.py
 
 lock: ## refresh constraints.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
@@ -42,4 +47,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow export lock clean
+.PHONY: help setup demo test quick slow export bench lock clean

@@ -1,3 +1,29 @@
+"""Take a model from a notebook to production through gates whose evidence anyone can check, and back in one verified command.
+
+Modules:
+
+- `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
+- `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
+- `mlops_kit.core`: Statuses, checks, verdicts, exit codes and errors: the words that every other page uses.
+- `mlops_kit.demo`: Every flight that left New York in 2013, a model of which ones will be late, and five acts: promoted, refused, stopped by broken data, replaced, rolled back.
+- `mlops_kit.dossier`: One page for one attempt to promote a version: what was decided, what the gates found, what changed, and what nobody looked at.
+- `mlops_kit.drift`: Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them.
+- `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
+- `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
+- `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
+- `mlops_kit.lineage`: Sources by digest, code by commit, environment by version: what a version must be able to say of its own making.
+- `mlops_kit.performance`: Metrics with their intervals: absolute bounds on the value, the champion on the paired difference.
+- `mlops_kit.policy`: The policy file: which gates stand before which alias, with which bounds, and who may loosen them.
+- `mlops_kit.profile`: Per column: how many values, how many missing, which ones and how often. Small enough to keep, enough to judge drift and quality without the rows.
+- `mlops_kit.promotion`: Move the alias or say why not; go back the same way, after looking at what we go back to.
+- `mlops_kit.quality`: Missing, infinite and empty values, categories never seen, columns that stopped varying, too few rows: measured against training.
+- `mlops_kit.registry`: Register a model with everything that a later judgement rests on, find it again by name, and load nothing but the very bytes that were registered.
+- `mlops_kit.report`: Evidently's own page for one gate: our checks are its tests, and each column is drawn from the profiles, reference beside current.
+- `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
+- `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
+- `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""
+
 __version__ = "0.1.0"
 
 _HOMES = dict(register='registry', load='registry', judge='gates', run_gates='runner', promote='promotion',

@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
 
 def add_command(subs, name, about, wants, example):
     "Add one command to the parser"
-    p = subs.add_parser(name, description=about[0].upper() + about[1:] + '.', epilog=f'example: {example}')
+    p = subs.add_parser(name, prog=f'mlops-kit {name}', description=about[0].upper() + about[1:] + '.', epilog=f'example: {example}')
     for o in wants + COMMON:
         extra = dict(nargs='?') if o.endswith('?') else {}
         p.add_argument(o.rstrip('?'), **OPTIONS.get(o.rstrip('?'), dict(help=f'the {o} folder')) | extra)
@@ -87,7 +87,7 @@ def parser()->Parser:
     codes = 'exit codes: 0 yes, 1 no, 2 usage or bad input, 3 could not judge, 4 inconclusive, 5 approval missing, 6 conflict'
     p = Parser(prog='mlops-kit', description=about, epilog=codes, formatter_class=argparse.RawDescriptionHelpFormatter, usage='mlops-kit COMMAND …')
     p.add_argument('-V', action='version', version=__version__, help='print the version')
-    subs = p.add_subparsers(dest='command', required=True, metavar='COMMAND', help=argparse.SUPPRESS, parser_class=Parser)
+    subs = p.add_subparsers(dest='command', required=True, metavar="COMMAND", help=argparse.SUPPRESS, parser_class=Parser)
     for name, (about, wants, example) in COMMANDS.items(): add_command(subs, name, about, wants, example)
     return p
 

@@ -332,9 +332,9 @@ def broken_data(s): return attempt(s, retrain(s, 4), broken_month(month_file(s.t
 def better_model(s): return attempt(s, retrain(s, 6), month_file(s.tables, 7), 7, 'half a year of flights, summer included')
 
 def way_back(s):
-    from mlops_kit.promotion import history, rollback
+    from mlops_kit.promotion import rollback
     decision = rollback(NAME, reason='planners report too many false alarms', store=s.store)
-    s.say(*[f'  ✓ {o}' for o in decision.reasons], f'  → {decision.decision} (exit {decision.exit_code})', '', str(history(NAME, all=True, store=s.store)))
+    s.say(*[f'  ✓ {o}' for o in decision.reasons], f'  → {decision.decision} (exit {decision.exit_code})')
     return facts(s, decision)
 
 # %% ../nbs/14_demo.ipynb #31cb6624
@@ -374,8 +374,9 @@ def curtain(
     s:Scene, # The stage
     seconds:float, # How long the story took
 )->None:
-    "Say where everything is"
-    s.say('', f'The story took {seconds:.0f} s and ended as told.', f'The dossier of the last promotion: {s.decision.dossier}',
+    "Print the history, and say where everything is"
+    from mlops_kit.promotion import history
+    s.say('', str(history(NAME, all=True, store=s.store)), '', f'The story took {seconds:.0f} s and ended as told.', f'The dossier of the last promotion: {s.decision.dossier}',
         f'The store in your browser: mlflow ui --backend-store-uri {shlex.quote(s.store.uri)}')
 
 def demo(

@@ -11,9 +11,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 # %% auto #0
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'read_part', 'read_gate', 'strangeness', 'Record', 'read_record', 'sentence',
            'stage_of', 'contradictions', 'Seal', 'read_seal', 'seal_sentence', 'facts', 'Change', 'changes_in',
-           'unchanged', 'changes', 'Gate', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts',
-           'history_row', 'code_gap', 'uncovered', 'people', 'ticked', 'shown', 'at', 'side_by_side', 'headlines',
-           'page_context', 'template', 'write_dossier', 'notebook_html']
+           'changes', 'unchanged', 'Gate', 'worst_of', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of',
+           'attempts', 'history_row', 'code_gap', 'uncovered', 'people', 'ticked', 'shown', 'at', 'side_by_side',
+           'headlines', 'page_context', 'template', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -182,13 +182,16 @@ def seal_sentence(s:Seal)->str:
     if not s.person: return f'Signed with key {keys}, which was not verified as a known person’s when this page was written.'
     return f'Signed by {s.person} with key {keys}, verified when the decision was taken.'
 
-# %% ../nbs/13_dossier.ipynb #44fe956c
+# %% ../nbs/13_dossier.ipynb #455df51d
 def _table(t):
     t = t or {}
-    names = [Path(s.get('uri', '')).name for s in t.get('sources') or []]
-    span = ', '.join(names) if len(names) < 4 else f'{names[0]} … {names[-1]} ({len(names)} files)'
-    return dict(rows=t.get('rows'), table=span or t.get('uri'), digest=t.get('digest')) if t else {}
+    return dict(rows=t.get('rows'), table=_span([s.get('uri', '') for s in t.get('sources') or []]) or t.get('uri'), digest=t.get('digest')) if t else {}
 
+def _span(uris):
+    names = [Path(o).name for o in uris]
+    return ', '.join(names) if len(names) < 4 else f'{names[0]} … {names[-1]} ({len(names)} files)'
+
+# %% ../nbs/13_dossier.ipynb #44fe956c
 def _tree(d): return f'uncommitted changes when registered {at(d.get("registered_at"))}' if (d.get('code') or {}).get('dirty') else 'clean'
 
 def facts(
@@ -217,15 +220,8 @@ def changes_in(group, was, now, most):
     "List the changes of one group"
     differ = [k for k in [*now, *(k for k in was if k not in now)] if was.get(k) != now.get(k)]
     same, more = len({*was, *now}) - len(differ), len(differ) - most
-    rest = ([f'{more} more differ'] if more > 0 else []) + ([f'{same} the same'] if same else []) + (['nothing recorded'] if not was and not now else [])
+    rest = ([f'and {more} more'] if more > 0 else []) + ([f'{same} the same'] if same else []) + (['nothing recorded'] if not was and not now else [])
     return [Change(group, k, was.get(k), now.get(k)) for k in differ[:most]] + ([Change(group, '', note=', '.join(rest))] if rest else [])
-
-def unchanged(
-    found, # Each a `Change`
-)->list: # Sentences such as `parameters: 23 the same`
-    "List the groups in which nothing differs"
-    differ = {c.group for c in found if c.name}
-    return [f'{c.group}: {c.note}' for c in found if c.group not in differ]
 
 def changes(
     candidate:dict, # The version's record, or None
@@ -235,6 +231,15 @@ def changes(
     "List what changed from the champion to the candidate"
     was, now = facts(champion), facts(candidate)
     return [c for g in now for c in changes_in(g, was[g], now[g], most)]
+
+# %% ../nbs/13_dossier.ipynb #b3f73c0d
+def unchanged(
+    found, # Each a `Change`
+)->list: # Sentences
+    "Say in which groups nothing differs, and of which nothing is recorded"
+    differ, nothing = {c.group for c in found if c.name}, [c.group for c in found if c.note == 'nothing recorded']
+    same = [f'{c.group} ({c.note.split()[0]})' for c in found if c.group not in differ and c.group not in nothing]
+    return ([f'The same in both: {", ".join(same)}.'] if same else []) + ([f'Nothing is recorded of: {", ".join(nothing)}.'] if nothing else [])
 
 # %% ../nbs/13_dossier.ipynb #8751183a
 QUESTIONS = dict(contract='Does the data keep its promises?', data_quality='Is the data as clean as what the model learned from?',
@@ -250,8 +255,17 @@ class Gate:
     question: str # '' for a gate that the kit does not know
     links: list # `(address, text)` of files that exist
     changed: list # Files that are not what the verdict says
+    worst: Check # The worst finding, or the check closest to its bound; None where there is neither
     checks: list # Shown one by one
     rest: list # Shown folded: they pass
+
+# %% ../nbs/13_dossier.ipynb #83fe5e07
+def worst_of(
+    v:Verdict,
+)->Check: # None where all pass and none has a number to show
+    "Find the check that speaks for a gate: the one that its verdict names, or the closest to its bound"
+    first = next((c for c in v.worst_first() if counted(c) != 'pass'), None)
+    return first or next((c for c in ranked(v.checks) if None not in (c.value, c.bound) and c.value != c.bound), None)
 
 # %% ../nbs/13_dossier.ipynb #64fd5ce8
 def gate_of(
@@ -265,7 +279,7 @@ def gate_of(
     there = [f for f in _FILES if (at/f).is_file() and (at/f).stat().st_size]
     changed = [f['path'] for f in v.files if not (at/f['path']).is_file() or file_digest(at/f['path']) != f['sha256']]
     shown = [c for c in order if counted(c) != 'pass'] if len(order) > most else order
-    return Gate(v, name, QUESTIONS.get(name, ''), [(quote(f'{name}/{f}'), _FILES[f]) for f in there], changed, shown, [c for c in order if c not in shown])
+    return Gate(v, name, QUESTIONS.get(name, ''), [(quote(f'{name}/{f}'), _FILES[f]) for f in there], changed, worst_of(v), shown, [c for c in order if c not in shown])
 
 # %% ../nbs/13_dossier.ipynb #173b2b28
 def lineage_rows(
@@ -277,7 +291,7 @@ def lineage_rows(
     rows = lambda what, found: [(what, o.get('uri', ''), sized(o), o.get('digest')) for o in found or []]
     tables = [('source', d.get('sources')), *((f'{k} data', (d.get(k) or {}).get('sources')) for k in ('train', 'test'))]
     res = [row for what,found in tables for row in rows(what, found)] + identity_rows('candidate', run['version'])
-    res += rows('judged data', run['data']) + rows('reference', [run['reference']]) + [('profile of judged data', '', '', run['profile'])]
+    res += rows('judged data', run['data']) + rows('reference', [run['reference'] | dict(uri=_span(run['reference'].get('uri', '').split(', ')))]) + [('profile of judged data', '', '', run['profile'])]
     res += [('contract', '', '', run['contract']), ('policy', 'policy.yaml', '', run['policy'])] + [('gate notebook', g, '', o) for g,o in run['gates'].items()]
     res += identity_rows('champion', run['champion']) + [('last decision on the alias', '', '', run['last_decision'])]
     return res + [('statement', 'statement.json', f'{len(s.files)} files', s.digest), ('ledger entry', *entry_of(r))]
@@ -299,7 +313,9 @@ def attempts(
     entries = [e for e in r.history or [] if isinstance(e, dict)]
     if not d or d.get('entry'): return entries
     return entries + [dict(kind='promote', alias=r.run['alias'], decision=d.get('decision'), target=r.run['version'], base=d.get('base'),
-        at=d.get('at', ''), reason='; '.join(d.get('reasons') or []), this=True)]
+        at=d.get('at', ''), reason='this attempt; its reasons stand at the top', this=True)]
+
+_USUAL = dict(promote='promoted', register='registered', rollback='rolled back', policy='pinned', reconcile='reconciled', adopt='adopted')
 
 def history_row(
     e:dict, # An entry
@@ -308,8 +324,10 @@ def history_row(
     number_of = lambda o: f'version {o["version"]}' if o else ''
     moves = e.get('kind') not in ('policy', 'approve', 'reject', 'withdraw', 'waive', 'note')
     signed = 'void: ' + e['void'] if e.get('void') else 'no entry: it moved nothing' if e.get('this') else 'signed' if e.get('signature') else 'unsigned'
-    return dict(at=e.get('at', ''), seq=e.get('seq', '–'), what=f'{e.get("kind", "?")} {e.get("alias") or ""}'.strip(), decision=e.get('decision', ''),
-        before=number_of(e.get('base')) if moves else '', after=number_of(e.get('target')), who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')))
+    odd = f': {e["decision"]}' if e.get('decision') not in ('', None, _USUAL.get(e.get('kind'))) else ''
+    what = f'{e.get("kind", "?")} {e.get("alias") or ""}'.strip() + odd
+    return dict(at=e.get('at', ''), seq=e.get('seq', '–'), what=what, before=number_of(e.get('base')) if moves else '', after=number_of(e.get('target')),
+        who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')))
 
 # %% ../nbs/13_dossier.ipynb #31c0a0cd
 def code_gap(
@@ -376,13 +394,14 @@ def side_by_side(
 
 def headlines(
     r:Record,
+    s:Seal,
 )->list: # `(name, value)`
     "List what stands under the decision"
     d, run, c = r.decision or {}, r.run, r.candidate or {}
     entry, names = d.get('entry') or {}, [Path(o['uri']).name for o in run['data']]
-    who = entry.get('actor') or ('nobody yet' if not d else 'the gates: nobody had to')
-    return [('model', run['version']['name']), ('candidate', f'version {run["version"]["version"]}'),
-        ('champion when judged', f'version {run["champion"]["version"]}' if run['champion'] else 'none yet'),
+    who = entry.get('actor') or ('nobody yet' if not d else 'the gates; no person decided')
+    return [('candidate', f'version {run["version"]["version"]}'), ('champion when judged', f'version {run["champion"]["version"]}' if run['champion'] else 'none yet'),
+        ('evidence signed by', s.person or ('a key that was not verified' if s.signed else 'nobody')),
         ('decided', at(d.get('at')) if d else 'not yet'), ('decided by', who), ('reason given', entry.get('reason') or '–'),
         ('judged on', f'{number(sum(o["rows"] for o in run["data"]))} rows: {", ".join(names[:4])}{" …" if len(names) > 4 else ""}'),
         ('judged', at(run['created'])), ('freshness judged as of', at(run['as_of'])),
@@ -394,14 +413,15 @@ def page_context(
 )->dict: # Name to value
     "Gather what the page shows"
     seal = read_seal(r)
-    steps, (word, text) = attempts(r), sentence(r)
+    steps, (word, text), found = attempts(r), sentence(r), changes(r.candidate, r.champion)
     gates = [gate_of(r.folder, g, v) for g,v in zip(r.run['gates'], r.verdicts)]
     changed = [f'`{g.name}/{f}` is not the file that the verdict names.' for g in gates for f in g.changed]
     changed += [f'`{f}` is not the file that the statement names.' for f in seal.changed]
     history = [history_row(e) for e in steps]
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
-        reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
-        changes=changes(r.candidate, r.champion), unchanged=unchanged(changes(r.candidate, r.champion)) if r.champion else [], lineage=lineage_rows(r, seal), seal=seal, seal_text=seal_sentence(seal), history=history,
+        reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
+        changes=found, unchanged=unchanged(found) if r.champion else [], lineage=lineage_rows(r, seal), seal=seal, seal_text=seal_sentence(seal),
+        history=history,
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r), asked=(stage_of(r).get('approvals') or {}).get('required') or 0, uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 

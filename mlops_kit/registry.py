@@ -387,6 +387,7 @@ def refuse_unfitted(
 def metrics_of(
     folder, # A version's files
     t:Training, # Whose test table
+    classes=None, # The labels in the order of the model's columns
 )->dict: # Metric to number; empty without a test table
     "Evaluate the saved model on the test table"
     if t.test is None: return {}
@@ -394,7 +395,7 @@ def metrics_of(
     from mlops_kit.performance import evaluate
     score = scorer(folder, t.task)
     p = np.concatenate([score(b.to_pandas()) for b in t.test.batches(t.features)])
-    found = evaluate(t.test.frame([t.target])[t.target].to_numpy(), p, t.task)
+    found = evaluate(t.test.frame([t.target])[t.target].to_numpy(), p, t.task, classes=classes)
     return {k: float(v) if np.isfinite(v) else None for k,v in found.items()}
 
 # %% ../nbs/09_registry.ipynb #98e12d18
@@ -422,9 +423,10 @@ def lineage_of(
 )->dict: # What `lineage.json` holds
     "Record which data and which code made the model"
     from mlops_kit.lineage import code_record, environment_record, sources_record
-    classes = getattr(model, 'classes_', None)
-    return dict(task=t.task, target=t.target, features=t.features, classes=None if classes is None else classes.tolist(),
-        train=table_record(t.train), test=table_record(t.test), metrics=metrics_of(folder, t), params=params_of(model),
+    classes = getattr(load_model(folder), 'classes_', None)
+    classes = None if classes is None else classes.tolist()
+    return dict(task=t.task, target=t.target, features=t.features, classes=classes,
+        train=table_record(t.train), test=table_record(t.test), metrics=metrics_of(folder, t, classes), params=params_of(model),
         sources=sources_record(sources), code=code_record(), environment=environment_record(), registered_at=now(), **said)
 
 # %% ../nbs/09_registry.ipynb #93905d40

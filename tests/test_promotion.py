@@ -9,11 +9,13 @@ from world import KILLED, POLICY, World, flights, in_process
 def furnished(tmp_path_factory):
     "A world with a champion (1), a bad version (2) and a judged better one (3), kept to be restored"
     world = World(tmp_path_factory.mktemp('promotion')/'world').furnish()
-    for upside_down in (False, True, False): world.register(upside_down=upside_down)
-    world.judge('tiny/1')
-    world.promote('tiny/1')
-    world.judge('tiny/2')
-    world.judge('tiny/3')
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv('MLOPS_KIT_KEY', str(world.key))
+        for upside_down in (False, True, False): world.register(upside_down=upside_down)
+        world.judge('tiny/1')
+        world.promote('tiny/1')
+        world.judge('tiny/2')
+        world.judge('tiny/3')
     world.keep(world.folder.with_name('kept'))
     return world
 
@@ -259,8 +261,9 @@ def test_an_alias_that_the_policy_does_not_know_is_refused(world):
     with pytest.raises(PolicyError, match='did you mean `champion`'): world.promote('tiny/3', to='champio')
 
 
-def test_a_promotion_needs_a_policy(world, tmp_path):
+def test_a_promotion_needs_a_policy(tmp_path, monkeypatch):
     other = World(tmp_path/'world').furnish()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(other.key))
     other.register(policy=None)
     with pytest.raises(PolicyError, match='mlops-kit init'): other.promote('tiny/1', policy=None)
 
@@ -394,10 +397,11 @@ def kill_points(world, kept, what, kwargs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('scene', SCENES)
-def test_killed_anywhere_the_next_command_leaves_it_whole(world, tmp_path, scene):
+def test_killed_anywhere_the_next_command_leaves_it_whole(world, tmp_path, monkeypatch, scene):
     prepare, what, kwargs, may_be = SCENES[scene]
     if scene == 'first promotion':
         world = World(tmp_path/'world').furnish()
+        monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
         world.register(policy=None)
         world.judge('tiny/1')
     prepare(world)

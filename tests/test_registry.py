@@ -12,7 +12,9 @@ from world import KILLED, POLICY, World, fitted, flights, in_process
 def furnished(tmp_path_factory):
     world = World(tmp_path_factory.mktemp('registry')/'world').furnish()
     world.keep(world.folder.with_name('empty'))
-    world.register()
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv('MLOPS_KIT_KEY', str(world.key))
+        world.register()
     world.keep(world.folder.with_name('kept'))
     return world
 
@@ -229,7 +231,7 @@ def test_killed_anywhere_the_next_command_leaves_it_whole(world, before):
     world.restore(kept)
     code, writes = in_process(world, 'register')
     assert code == 0 and len(writes) > 8
-    for at in [f'{i}{when}' for i in range(1, len(writes)+1) for when in ('', ':after')]:
+    for at in [*map(str, range(1, len(writes)+1)), f'{len(writes)}:after']:
         world.restore(kept)
         assert in_process(world, 'register', crash_at=at)[0] == KILLED, at
         whole(world)

@@ -37,7 +37,6 @@ class World:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.runs, self.policy, self.key, self.data = (self.folder/o for o in ('runs', 'policy.yaml', 'ana.pem', 'later.parquet'))
-        os.environ['MLOPS_KIT_KEY'] = str(self.key)
 
     @property
     def store(self):
@@ -50,6 +49,7 @@ class World:
         public_key_file(make_key(self.key, 'Ana Silva'), self.folder/'keys')
         write_file(self.policy, POLICY)
         flights().assign(hour=lambda d: d.hour + [0, 1, 0, 1]*3).to_parquet(self.data)
+        assert self.store
         return self
 
     def register(self, **kwargs):
@@ -109,8 +109,8 @@ PRELOAD = ('mlflow.sklearn mlflow.pyfunc mlflow.artifacts mlflow.store.tracking.
 
 def act(folder, what, kwargs, crash_at, says):
     "One command in a process of its own, which may be killed at one of its writes"
-    os.environ['MLOPS_KIT_CRASH_AT'] = crash_at
     world = World(folder)
+    os.environ.update(MLOPS_KIT_CRASH_AT=crash_at, MLOPS_KIT_KEY=str(world.key))
     getattr(world, what)(**kwargs)
     from mlops_kit.store import WRITES
     Path(says).write_text('\n'.join(WRITES))
