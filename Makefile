@@ -38,6 +38,9 @@ bench: .venv/.ready ## benchmarks, as ratios beside the peers
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/gates.py
 
+picture: demo ## take the README's picture from the demo's dossier (needs chromium)
+	$(BIN)/python docs/picture.py mlops-kit-demo
+
 lock: ## refresh constraints.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install -q '.[dev]'
@@ -47,4 +50,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow export bench lock clean
+.PHONY: help setup demo test quick slow export bench picture lock clean

@@ -244,7 +244,7 @@ def said(
     hits = [c for c in v.worst_first() if counted(c) != 'pass']
     if not v.checks: return 'it checked nothing'
     more = f' (and {len(hits)-1} more)' if len(hits) > 1 else ''
-    return hits[0].message + more if hits else f'{len(v.checks)} checks passed'
+    return hits[0].message + more if hits else '1 check passed' if len(v.checks) == 1 else f'{len(v.checks)} checks passed'
 
 # %% ../nbs/00_core.ipynb #41f65c80
 _HEAD = ['', 'check', 'value', 'bound', 'what was found']

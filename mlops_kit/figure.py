@@ -27,6 +27,7 @@ def allowed_side(
     where = (c.value > c.bound) - (c.value < c.bound)
     return {'pass': where, 'warn': -where, 'fail': -where}.get(c.status, 0)
 
+# %% ../nbs/00a_figure.ipynb #edfaccb3
 def bound_text(
     c, # A `Check`
 )->str: # Such as `max 0.3`; '' without a bound
@@ -42,6 +43,7 @@ def reach(
     if ends: return 1.15*max(ends + [abs(c.value - c.bound)]) or 1
     return abs(c.bound) or 1.15*abs(c.value) or 1
 
+# %% ../nbs/00a_figure.ipynb #ab310aa0
 def place(
     c, # A `Check` with a value and a bound
     o, # The number to place: its value or an end of its interval
@@ -61,6 +63,7 @@ def tone(
     "Name the colour of a status"
     return f'var(--mk-{status},{TONES[status]})'
 
+# %% ../nbs/00a_figure.ipynb #7f6f1bbb
 def shape(
     status:str, # One of `STATUSES`
     x, # Centre
@@ -105,6 +108,7 @@ def svg(
         f'style="max-width:100%;height:auto;color:inherit;vertical-align:middle" font-family="inherit" font-size="12" fill="currentColor">'
         f'<title>{escape(title)}</title><desc>{escape(desc)}</desc>{body}</svg>')
 
+# %% ../nbs/00a_figure.ipynb #9eba3010
 def interval_svg(
     c, # A `Check`
     width:float=120, # Of the drawing
@@ -201,10 +205,10 @@ def _heavy(seq, x, y):
     path = f'M{x(at[0])} {y(seq[at[0]][0])}' + ''.join(f'H{x(i)}V{y(seq[i][0])}' for i in at[1:]) + f'H{x(len(seq)) - 10}'
     return f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="3" opacity=".55"/>'
 
-def _words(seq, alias):
+def _words(seq, alias, left):
     "The same in words"
     moved = [f'version {v}' for v, _, moves in seq if moves]
-    return f'{alias}: ' + (', then '.join(moved) if moved else 'none yet')
+    return f'{alias}: ' + (', then '.join(moved) if moved else 'none yet') + (f' ({left} earlier steps are not drawn)' if left else '')
 
 # %% ../nbs/00a_figure.ipynb #5b283a29
 def history_svg(
@@ -213,10 +217,12 @@ def history_svg(
     most:int=24, # Steps drawn: the newest
 )->Figure:
     "Draw which version an alias named, step by step"
-    seq = steps(entries, alias)[-most:]
+    found = steps(entries, alias)
+    seq, left = found[-most:], max(0, len(found) - most)
     lanes = sorted({v for v, _, _ in seq}, reverse=True)
     x, y = (lambda i: 100 + 34*i), (lambda v: 18 + 26*lanes.index(v))
     width, height = x(len(seq)) + 10, 26*len(lanes) + 10
     lines = ''.join(_text(2, y(v) + 4, f'version {v}') + f'<path d="M86 {y(v)}H{width}" stroke="currentColor" opacity=".2"/>' for v in lanes)
     marks = ''.join(shape(m, x(i), y(v)) for i,(v, m, _) in enumerate(seq))
-    return Figure(svg(lines + _heavy(seq, x, y) + marks, width, max(height, 20), f'History of {alias}', _words(seq, alias)), _words(seq, alias))
+    words = _words(seq, alias, left)
+    return Figure(svg(lines + _heavy(seq, x, y) + marks, width, max(height, 20), f'History of {alias}', words), words)

@@ -603,7 +603,7 @@ def verified_return(
 )->tuple: # `Version`, and sentences
     "Open the version that is to come back, or say why it cannot and who could instead"
     others = [e.target['version'] for e in reversed(reigns(book.entries(), alias)[:-1]) if e.target != target]
-    hint = f'`mlops-kit rollback {book.name} --version {others[0]}` goes to the next one.' if others else 'no other version was there before; promote one.'
+    hint = f'`mlops-kit rollback {book.name} --to {others[0]}` goes to the next one.' if others else 'no other version was there before; promote one.'
     try:
         version = open_version(book, target, lineage=False)
         return version, fit_to_return(book.store, version)

@@ -68,9 +68,11 @@ def settings():
 # %% ../nbs/06_store.ipynb #42fc6bd1
 def mlflow_quietly(): # The module `mlflow`
     "Import MLflow with telemetry off and its start-up chatter silenced"
-    import logging
+    import logging, warnings
     os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
-    import mlflow
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'IProgress not found')
+        import mlflow
     for name in ('mlflow.store', 'alembic'): logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger('mlflow.tracking').setLevel(logging.WARNING)
     return mlflow

@@ -418,6 +418,19 @@ print(time.process_time() - start, *(o for o in ('mlflow', 'evidently', 'pandas'
     assert float(seconds) < 1 and loaded == []
 
 
+def test_a_wide_table_and_a_long_history_stay_readable(promoted):
+    for gate, kind in (('contract', 'required'), ('data_quality', 'quality:missing'), ('drift', 'drift')):
+        v = load(promoted, f'{gate}/verdict.json')
+        v['checks'] += [check(f'{kind}:column_{i}', True, f'`column_{i}` is as it was in training: {i/1e5}, at most 0.1', 'drifted', value=i/1e5, bound=.1).to_dict() for i in range(1000)]
+        lay(promoted, f'{gate}/verdict.json', v)
+    lay(promoted, 'history.json', [entry(i, 'register', i, i - 1, alias='candidate') | dict(at='2026-11-10T02:54:11Z') for i in range(1, 1202)])
+    start = time.process_time()
+    path = write_dossier(promoted)
+    assert time.process_time() - start < 3 and path.stat().st_size < 2_000_000
+    page = page_of(promoted)
+    assert ('drift', 'drift:column_999') in page.checks and '701 earlier entries are in history.json' in page.text and '1177 earlier steps are not drawn' in page.text
+
+
 def looks(page, width, dark=False, media=''):
     "Make the browser a telephone, a dark room or a printer"
     page.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=width, height=900, deviceScaleFactor=1, mobile=False))

@@ -1,4 +1,6 @@
 "Promotion and rollback: refused with a reason, safe to repeat, and safe to kill at any write."
+from pathlib import Path
+
 import pytest
 
 from mlops_kit.core import DataError, EvidenceError, GateError, MlopsKitError, PolicyError, RegistryError, load_verdict
@@ -34,7 +36,6 @@ def whole(world):
     from mlops_kit.registry import load, resolve
     from mlops_kit.store import mlflow_quietly
     import tempfile
-    from pathlib import Path
     found, store = status('tiny', store=world.store), world.store
     book = world.book()
     assert not [e.void for e in book.entries(all=True) if e.void]
@@ -160,6 +161,16 @@ def test_a_gate_that_broke_is_asked_again_where_data_is_given(world, monkeypatch
     monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
     assert world.promote('tiny/4').exit_code == 3
     assert world.promote('tiny/4', data=world.data).exit_code == 0
+
+
+@pytest.mark.parametrize('ref', ['tiny/3', 'tiny/2'])
+def test_a_decision_leaves_its_page(world, ref):
+    from mlops_kit.promotion import PAGE
+    from mlops_kit.store import run_files
+    d = world.promote(ref, page=PAGE)
+    assert [o for o in d.reasons if 'not written' in o or 'not kept' in o] == []
+    assert d.decision in Path(d.dossier).read_text().lower()
+    assert {'decision.json', 'history.json', 'dossier.html'} <= run_files(world.store, d.evidence['run_id']).keys()
 
 
 def test_what_fails_after_the_decision_takes_nothing_back(world):
@@ -308,7 +319,7 @@ def test_a_version_that_is_not_what_it_was_does_not_come_back(world, harm):
     if harm == 'example': (folder/'mlops_kit'/'example.parquet').unlink()
     if harm == 'deleted': world.store.client.delete_model_version('tiny', '3')
     with pytest.raises(EvidenceError, match='`tiny/3` cannot come back') as e: world.rollback()
-    assert 'rollback tiny --version 1' in e.value.hint and e.value.exit_code == 3
+    assert 'rollback tiny --to 1' in e.value.hint and e.value.exit_code == 3
     assert world.alias() == 4
     assert world.rollback(to=1).exit_code == 0
     assert whole(world) == 1
