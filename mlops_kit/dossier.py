@@ -315,7 +315,8 @@ def gate_of(
     there = [f for f in _FILES if (at/f).is_file() and (at/f).stat().st_size]
     changed = [f['path'] for f in v.files if not (at/f['path']).is_file() or file_digest(at/f['path']) != f['sha256']]
     shown = [c for c in order if counted(c) != 'pass'] if len(order) > most else order
-    return Gate(v, name, QUESTIONS.get(name, ''), [(quote(f'{name}/{f}'), _FILES[f]) for f in there], changed, worst_of(v), shown, [c for c in order if c not in shown])
+    links = [(quote(f'{name}/{f}'), _FILES[f]) for f in there]
+    return Gate(v, name, QUESTIONS.get(name, ''), links, changed, worst_of(v), shown, [c for c in order if c not in shown])
 
 # %% ../nbs/13_dossier.ipynb #173b2b28
 def lineage_rows(
