@@ -216,7 +216,10 @@ def _span(uris):
     return ', '.join(names) if len(names) < 4 else f'{names[0]} … {names[-1]} ({len(names)} files)'
 
 # %% ../nbs/13_dossier.ipynb #44fe956c
-def _tree(d): return f'uncommitted changes when registered {at(d.get("registered_at"))}' if (d.get('code') or {}).get('dirty') else 'clean'
+def _tree(d):
+    "Say what the working tree was at registration"
+    dirty = (d.get('code') or {}).get('dirty')
+    return 'not known' if dirty is None else f'uncommitted changes when registered {at(d.get("registered_at"))}' if dirty else 'clean'
 
 def facts(
     lineage:dict, # A version's record, or None
