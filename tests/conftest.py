@@ -12,6 +12,16 @@ os.environ['MPLBACKEND'] = 'agg'
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def same_environment():
+    "What a test tells MLflow through the environment goes with the test"
+    mine = lambda: {k: v for k, v in os.environ.items() if 'MLFLOW' in k}
+    before = mine()
+    yield
+    for k in mine().keys() - before.keys(): del os.environ[k]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def store_uri(tmp_path):
     "The address of a fresh, migrated SQLite store"
