@@ -258,7 +258,8 @@ def changes(
 )->list: # Of `Change`
     "List what changed from the champion to the candidate"
     was, now = facts(champion), facts(candidate)
-    return [c for g in now for c in changes_in(g, was[g], now[g], most)]
+    room = lambda g: len({*was[g], *now[g]}) if g.startswith('metrics') else most
+    return [c for g in now for c in changes_in(g, was[g], now[g], room(g))]
 
 # %% ../nbs/13_dossier.ipynb #b3f73c0d
 def unchanged(

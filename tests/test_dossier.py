@@ -500,3 +500,12 @@ def test_a_notebook_becomes_a_page_of_its_own(tmp_path):
     assert page == tmp_path/'executed.html' and '<b>bold</b>' in page.read_text()
     requests, text = screenshot_and_requests(page, 'notebook.png')
     assert len([o for o in requests if not o.startswith('data:')]) == 1 and 'A gate' in text
+
+
+def test_every_metric_is_compared():
+    "The metric that decided a gate is never among those that are only counted"
+    from mlops_kit.dossier import changes
+    names = [f'metric_{i}' for i in range(12)]
+    was, now = ({'metrics': {k: v for k in names}} for v in (.1, .2))
+    shown = {c.name for c in changes(was, now)}
+    assert set(names) <= shown
