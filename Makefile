@@ -18,13 +18,20 @@ setup: .venv/.ready ## make the environment in .venv
 demo: .venv/.ready ## the whole story on real flights: promoted, refused, replaced, rolled back
 	$(BIN)/mlops-kit demo --out mlops-kit-demo
 
-test: quick slow ## all tests
+test: quick slow spark ## all tests
 
 quick: .venv/.ready ## lessons, style, and the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not spark'
 
 slow: .venv/.ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not spark'
+
+.venv/.spark: .venv/.ready
+	$(BIN)/pip install -q -c constraints.txt -e '.[spark]'
+	@touch $@
+
+spark: .venv/.ready ## the tests on a real Spark: installs it where there is Java
+	@if command -v java >/dev/null; then $(MAKE) .venv/.spark && $(BIN)/python -m pytest -m spark -W ignore; else echo 'no Java: the tests on Spark are left out. Hint: apt-get install openjdk-17-jre-headless'; fi
 
 export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and clean them
 	$(BIN)/nbdev-clean
@@ -43,11 +50,11 @@ picture: demo ## take the README's picture from the demo's dossier (needs chromi
 
 lock: ## refresh constraints.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install -q '.[dev]'
+	build/lock/bin/pip install -q '.[dev,spark]'
 	build/lock/bin/pip freeze --exclude mlops_kit | grep -v ' @ ' > constraints.txt
 	rm -rf build/lock
 
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow export bench picture lock clean
+.PHONY: help setup demo test quick slow spark export bench picture lock clean

@@ -11,7 +11,7 @@ cfg = cfg['DEFAULT']
 lines = lambda key: [o.strip() for o in cfg.get(key, '').splitlines() if o.strip()]
 version = re.search(r"__version__ = ['\"](.+?)['\"]", (here/'mlops_kit/__init__.py').read_text(encoding='utf-8'))[1]
 extras = {k.strip(): v.split() for k, v in (o.split(':', 1) for o in lines('extras'))}
-extras['dev'] = lines('dev_requirements') + [o for v in extras.values() for o in v]
+extras['dev'] = lines('dev_requirements') + extras['demo']
 
 setup(
     version=version, license=cfg['license'], author=cfg['author'], keywords=cfg['keywords'].split(),

@@ -11,13 +11,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/registry.html.md"""
 # %% auto #0
 __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FILE', 'TASKS', 'Version', 'facts', 'version_text',
            'version_html', 'read_ref', 'trusted_types', 'requirements', 'signature', 'widened', 'quiet', 'save_model',
-           'load_model', 'input_names', 'scorer', 'probabilities', 'write_example', 'check_example', 'model_parts',
-           'our_parts', 'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training',
-           'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of',
-           'table_record', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle',
-           'carry_out', 'plain', 'settle_all', 'make_candidate', 'refuse_conflict', 'enter', 'open_store', 'policy_for',
-           'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'lineage_digest',
-           'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version', 'model_files', 'load']
+           'load_model', 'input_names', 'scorer', 'score_rows', 'probabilities', 'write_example', 'check_example',
+           'model_parts', 'our_parts', 'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of',
+           'read_training', 'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of',
+           'params_of', 'table_record', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger',
+           'settle', 'carry_out', 'plain', 'settle_all', 'make_candidate', 'refuse_conflict', 'enter', 'open_store',
+           'policy_for', 'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found',
+           'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version', 'model_files',
+           'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re
@@ -191,6 +192,21 @@ def scorer(
         return p[:, 1] if task == 'binary' and p.ndim == 2 else p.reshape(-1) if task == 'regression' else p
     return score
 
+# %% ../nbs/09_registry.ipynb #6ffb71c4
+def score_rows(
+    table, # `Table` of n rows
+    target:str, # The column to predict
+    models, # A (scorer, features) pair for each model
+)->list: # Arrays: the target (n,), then each model's predictions, row by row
+    "Score the rows of a table with several models in one pass"
+    import numpy as np, pyarrow as pa
+    names, y, found = list(dict.fromkeys([target, *(c for _,features in models for c in features)])), [], [[] for _ in models]
+    for b in table.batches(names):
+        y.append(b.select([target]))
+        frame = b.to_pandas()
+        for (score, features), into in zip(models, found): into.append(np.asarray(score(frame[list(features)])))
+    return [pa.Table.from_batches(y).to_pandas()[target].to_numpy(), *map(np.concatenate, found)]
+
 # %% ../nbs/09_registry.ipynb #8e758970
 def probabilities(
     model, # A classifier
@@ -279,6 +295,7 @@ class Training:
     features: list # The columns that the model reads
     train: object # `Table` that it learned from
     test: object = None # `Table` that it has not seen
+    kinds: dict = None # Kinds of columns that were declared rather than inferred
 
 # %% ../nbs/09_registry.ipynb #c57e8688
 TASKS = 'binary', 'multiclass', 'regression'
@@ -318,16 +335,17 @@ def read_training(
     target:str, # The column to predict
     features=None, # The columns that the model reads
     task:str=None, # One of `TASKS`
+    kinds:dict=None, # Kinds of columns to declare rather than infer
 )->Training:
     "Open the tables of a training and refuse what does not fit together"
     from mlops_kit.table import open_table
-    table = open_table(train)
+    table = open_table(train, kinds=kinds)
     found = features_of(model, table.names, target, features)
     other = open_table(test) if test is not None else None
     for c in [target, *found] if other else []:
         if c not in other.names: raise unknown('column', c, other.names, DataError, 'the test table needs the columns of the training table.')
     if other and other.digest == table.digest: raise DataError('the test table is the training table.', 'keep some rows away from training.')
-    return Training(task_of(model, task), target, found, table, other)
+    return Training(task_of(model, task), target, found, table, other, dict(kinds or {}))
 
 # %% ../nbs/09_registry.ipynb #d6af181d
 def example_rows(
@@ -394,8 +412,8 @@ def metrics_of(
     import numpy as np
     from mlops_kit.performance import evaluate
     score = scorer(folder, t.task)
-    p = np.concatenate([score(b.to_pandas()) for b in t.test.batches(t.features)])
-    found = evaluate(t.test.frame([t.target])[t.target].to_numpy(), p, t.task, classes=classes)
+    y, p = score_rows(t.test, t.target, [(score, t.features)])
+    found = evaluate(y, p, t.task, classes=classes)
     return {k: float(v) if np.isfinite(v) else None for k,v in found.items()}
 
 # %% ../nbs/09_registry.ipynb #98e12d18
@@ -425,7 +443,7 @@ def lineage_of(
     from mlops_kit.lineage import code_record, environment_record, sources_record
     classes = getattr(load_model(folder), 'classes_', None)
     classes = None if classes is None else classes.tolist()
-    return dict(task=t.task, target=t.target, features=t.features, classes=classes,
+    return dict(task=t.task, target=t.target, features=t.features, kinds=t.kinds, classes=classes,
         train=table_record(t.train), test=table_record(t.test), metrics=metrics_of(folder, t, classes), params=params_of(model),
         sources=sources_record(sources), code=code_record(), environment=environment_record(), registered_at=now(), **said)
 
@@ -645,6 +663,7 @@ def register(
     owner:str=None, # Who answers for the model; the policy's unless given
     task:str=None, # 'binary', 'multiclass' or 'regression'; the policy's or the model's unless given
     features=None, # The columns that the model reads
+    kinds:dict=None, # Kinds of columns to declare rather than infer, such as `dict(hour='category')`
     trusted=None, # Types of other packages that somebody vouches for
     intended_use:str='', # What it is for, and what it is not for
     store=None, # The store
@@ -654,7 +673,7 @@ def register(
     from tempfile import TemporaryDirectory
     policy = policy_for(policy, check_name(name), target)
     check_folder(model)
-    t = read_training(model, train, test, target, features, task or policy and policy.task)
+    t = read_training(model, train, test, target, features, task or policy and policy.task, kinds)
     file, key, reason = contract_for(contract, policy), find_key(), check_reason(reason)
     with TemporaryDirectory() as tmp:
         lineage = fill(folder := Path(tmp)/'model', model, t, file, trusted, sources=sources, intended_use=intended_use,

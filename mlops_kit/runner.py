@@ -9,18 +9,19 @@ Docs: https://mlops-kit.github.io/mlops_kit/runner.html.md"""
 # %% auto #0
 __all__ = ['PARAMETERS', 'RUN_SCHEMA', 'PAGE', 'REASONS', 'packaged_gates', 'find_gates', 'check_shape', 'bad_gate',
            'notebook_cells', 'source_digest', 'new_run_id', 'here', 'address', 'start_run', 'copy_lineage', 'execute',
-           'write_page', 'watch_parent', 'start_gate', 'gate_environment', 'kill_tree', 'last_line', 'believe',
-           'verdict_of', 'reject', 'run_all', 'run_gates', 'prepared', 'last_decision', 'resumed', 'kept_verdict',
-           'evidence_of']
+           'write_page', 'watch_parent', 'start_gate', 'gate_environment', 'user_of', 'kill_tree', 'last_line',
+           'believe', 'verdict_of', 'reject', 'run_all', 'run_gates', 'prepared', 'last_decision', 'resumed',
+           'kept_verdict', 'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.resources import files as package_files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from .core import (Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
     digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
-from .gates import known_gates, open_candidate, read_run
+from .gates import declared, known_gates, open_candidate, read_run
 
 # %% ../nbs/11_runner.ipynb #60eecbf7
 PARAMETERS = 'version', 'data', 'policy', 'out', 'run'
@@ -90,9 +91,10 @@ def address(
     folder:Path, # The run's folder, where a frame is spilled
 ): # Path, list of paths or URL that a gate's own process can open
     "Turn data into an address; a frame is written to the run's folder first"
-    from mlops_kit.table import open_table
+    from mlops_kit.table import is_url, open_table, without_user
+    if is_url(data): return without_user(data)
     if isinstance(data, (str, Path, list, tuple)): return here(data)
-    if type(data).__module__.startswith('ibis'): raise MlopsKitError('an Ibis expression cannot be handed to a gate notebook.', 'give its URL, or its frame.', exit_code=2)
+    if type(data).__module__.startswith(('ibis', 'pyspark')): raise MlopsKitError('a table of a session cannot be handed to a gate notebook.', 'give its URL, or export it to parquet.', exit_code=2)
     import pyarrow.parquet as pq
     table = open_table(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,13 +174,14 @@ def start_gate(
     folder:Path, # `OUT/RUN_ID/GATE`
     parameters:dict, # For its parameters cell
     timeout:float, # Seconds
+    also:dict=None, # Environment variables of its own
 )->str: # '' where it ended by itself, else what happened
     "Run one gate in a process of its own"
     folder.mkdir(parents=True, exist_ok=True)
     code = 'import json, sys; from mlops_kit.runner import execute; execute(*json.loads(sys.argv[1]))'
     job = json.dumps([str(notebook), str(folder/'executed.ipynb'), parameters])
     with open(folder/'log.txt', 'wb') as log:
-        p = subprocess.Popen([sys.executable, '-c', code, job], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=gate_environment())
+        p = subprocess.Popen([sys.executable, '-c', code, job], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=gate_environment() | (also or {}))
         try: return '' if p.wait(timeout) == 0 else last_line(folder)
         except subprocess.TimeoutExpired: return f'it ran longer than {timeout:g} s and was stopped'
         finally: kill_tree(p)
@@ -187,6 +190,13 @@ def gate_environment()->dict:
     "Make the environment of a gate's process: one thread a library, since gates run side by side"
     quiet = dict(MLFLOW_DISABLE_TELEMETRY='true', PYDEVD_DISABLE_FILE_VALIDATION='1', OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
     return os.environ | quiet
+
+def user_of(
+    data, # As the user gave it
+)->dict: # Environment variables
+    "Take the database user out of an address: it is used by the gates, and never written down"
+    user = urlsplit(data).username if isinstance(data, str) and data.startswith('postgres') else None
+    return dict(PGUSER=unquote(user)) if user else {}
 
 # %% ../nbs/11_runner.ipynb #2319d4dd
 def kill_tree(
@@ -266,6 +276,7 @@ def run_all(
     jobs:int, # How many at once
     timeout:float, # Seconds for each
     progress:bool=True, # Show a bar on stderr
+    also:dict=None, # Environment variables for the gates
 )->dict: # Gate name to `Verdict`
     "Run gates side by side"
     from tqdm import tqdm
@@ -273,7 +284,7 @@ def run_all(
     ref = f'{run["version"]["name"]}/{run["version"]["version"]}'
     parameters = dict(version=ref, data=data, policy=str(folder/'policy.yaml'), out=str(folder.parent), run=str(folder/'run.json'))
     found = {}
-    def one(name): return name, verdict_of(run, name, folder/name, start_gate(gates[name], folder/name, parameters, timeout))
+    def one(name): return name, verdict_of(run, name, folder/name, start_gate(gates[name], folder/name, parameters, timeout, also))
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(gates), desc='gates', file=sys.stderr, disable=not progress, leave=False) as bar:
         for job in as_completed([pool.submit(one, name) for name in gates]):
             name, found[name] = job.result()
@@ -302,7 +313,7 @@ def run_gates(
     folder, gates = resumed(version, out, resume, policy) if resume else prepared(version, data, policy, Path(out).absolute(), to, as_of, store)
     run = read_run(folder/'run.json')
     kept = {name: v for name in gates if (v := kept_verdict(run, name, folder/name))}
-    found = kept | run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress)
+    found = kept | run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress, user_of(data))
     return evidence_of(Verdicts(found[name] for name in gates), folder, store)
 
 # %% ../nbs/11_runner.ipynb #41db25eb
@@ -311,7 +322,7 @@ def prepared(version, data, policy, out, to, as_of, store):
     if data is None: raise MlopsKitError('no data was given to judge on.', 'give --data PATH.')
     if not policy: raise PolicyError('evidence needs a policy file, and none was given.', 'make one with `mlops-kit init`.')
     from mlops_kit.policy import load_policy
-    from mlops_kit.table import open_table
+    from mlops_kit.table import is_url, open_table
     policy = load_policy(policy) if isinstance(policy, (str, Path)) else policy
     notebooks = find_gates(policy.path and policy.path.parent)
     names = known_gates(policy.stage(to).gates, notebooks)
@@ -319,7 +330,7 @@ def prepared(version, data, policy, out, to, as_of, store):
     run_id = new_run_id()
     c = open_candidate(version, here(data), policy, to, as_of, names, cache=out/'.models', store=store)
     addr = address(data, out/run_id)
-    c.table = open_table(addr)
+    if not is_url(addr): c.table = declared(open_table(addr), c.model.lineage)
     start_run(c, addr, {n: notebooks[n] for n in names}, out, run_id, last_decision(c, store), store.uri)
     return out/run_id, {n: notebooks[n] for n in names}
 

@@ -37,3 +37,27 @@ def cli():
                            text=True, timeout=timeout, env=os.environ | {k: str(v) for k, v in env.items()}, stdin=subprocess.DEVNULL)
         return p.returncode, p.stdout, p.stderr
     return run
+
+
+@pytest.fixture(scope='session')
+def postgres():
+    "The address of a real PostgreSQL server, made for this session"
+    from postgres import binaries, server
+    if not binaries(): pytest.skip('no PostgreSQL server here: install Debian\'s `postgresql`')
+    with server() as url: yield url
+
+
+@pytest.fixture(scope='session')
+def spark():
+    "A Spark session on this machine"
+    import shutil
+    if not shutil.which('java'): pytest.skip('no Java here: install Debian\'s `openjdk-17-jre-headless`')
+    pyspark = pytest.importorskip('pyspark', reason='no Spark here: `make spark` installs it')
+    from pyspark.sql import SparkSession
+    os.environ['PYSPARK_PYTHON'] = sys.executable
+    quiet = {'spark.ui.enabled': 'false', 'spark.sql.shuffle.partitions': '2', 'spark.driver.bindAddress': '127.0.0.1', 'spark.driver.host': '127.0.0.1', 'spark.sql.session.timeZone': 'UTC'}
+    maker = SparkSession.builder.master('local[2]')
+    for k, v in quiet.items(): maker = maker.config(k, v)
+    session = maker.getOrCreate()
+    yield session
+    session.stop()

@@ -123,7 +123,7 @@ BAD = dict(
     password=lambda p, f: ('postgres://ada:s3cret@db/air?table=t', 'PGPASSFILE'),
     password_in_query=lambda p, f: ('postgres://ada@db/air?table=t&password=s3cret', 'PGPASSFILE'),
     connection_string=lambda p, f: ('host=db dbname=air password=s3cret', 'PGPASSFILE'),
-    postgres=lambda p, f: ('postgres://db/air?table=t', 'addresses are not read'),
+    mysql=lambda p, f: ('mysql://db/air?table=t', 'addresses are not read'),
     bucket=lambda p, f: ('s3://bucket/a.parquet', 'addresses are not read'),
     duck_absent=lambda p, f: (f'duckdb:///{p}/no.db?table=t', 'does not exist'),
     duck_no_table=lambda p, f: (f'duckdb:///{p}/no.db', 'names no table'),
