@@ -188,6 +188,17 @@ def test_csv_missing_and_quoted(tmp_path):
     assert [p['code'].missing, p['code'].empty, p['n'].missing] == [2, 1, 2]
 
 
+def test_csv_types_fit_all_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr('mlops_kit.table.BLOCK', 2**12)
+    import pyarrow.csv as pcsv
+    from mlops_kit.table import MISSING
+    late = dict(a=('1', '1.5'), b=('', 'true'), c=('2013-01-01', '2013-01-01 10:00:00'), d=('1', 'x'), e=('0', 'true'), f=('', ''), g=('10:00', 'soon'), h=('1', '2013-01-01'), i=('2013-01-01 10:00:00', '2013-01-01 10:00:00.5'))
+    rows = [','.join(late)] + [','.join(o[0] for o in late.values())]*600 + [','.join(o[1] for o in late.values())]
+    path = _write(tmp_path/'a.csv', '\n'.join(rows) + '\n')
+    wants = pcsv.read_csv(path, convert_options=pcsv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True)).schema
+    assert path.stat().st_size > 2**13 and {f.name: str(f.type).replace('[ms]', '[s]') for f in open_table(path).source.schema} == {f.name: str(f.type) for f in wants} # Parquet has no seconds
+
+
 def test_user_data_is_only_read(frame, tmp_path):
     import duckdb
     with duckdb.connect(str(tmp_path/'air.db')) as con: con.execute('create table t as select 1 as a')
