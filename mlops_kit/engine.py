@@ -10,9 +10,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/engine.html.md"""
 
 # %% auto #0
 __all__ = ['ENGINES', 'EMBEDDED', 'brief', 'reading', 'unreadable', 'fetch', 'plain', 'arrow_schema', 'run', 'ask', 'in_duckdb',
-           'is_infinite', 'Engine', 'batches', 'row_digest', 'row_text', 'find_table', 'duck_engine',
-           'postgres_connection', 'refused', 'common_types', 'described', 'postgres_engine', 'quoted', 'spark_engine',
-           'ibis_engine', 'check_select', 'with_table', 'run_sql']
+           'is_infinite', 'Engine', 'batches', 'postgres_batches', 'row_digest', 'row_text', 'find_table',
+           'duck_engine', 'postgres_connection', 'refused', 'common_types', 'described', 'postgres_engine', 'quoted',
+           'spark_engine', 'ibis_engine', 'check_select', 'with_table', 'run_sql']
 
 # %% ../nbs/01a_engine.ipynb #37210c94
 import weakref
@@ -22,6 +22,7 @@ from decimal import Decimal
 from functools import cached_property, reduce
 from operator import add
 from pathlib import Path
+from secrets import token_hex
 
 from .core import DataError, EXIT, MlopsKitError, digest, unknown
 
@@ -161,7 +162,15 @@ def batches(
     "Stream the rows of an expression"
     engine = expr.get_backend()
     if engine.name == 'duckdb': return engine.con.sql(expr.compile()).to_arrow_reader(rows)
-    return expr.to_pyarrow_batches(chunk_size=rows)
+    return postgres_batches(engine.con, expr, rows) if engine.name == 'postgres' else expr.to_pyarrow_batches(chunk_size=rows)
+
+def postgres_batches(con, expr, rows):
+    "Stream the rows of an expression through a cursor on the server"
+    import pyarrow as pa
+    types = arrow_schema(expr)
+    with con.cursor(name=f'c{token_hex(8)}') as cur:
+        cur.execute(expr.compile())
+        while found := cur.fetchmany(rows): yield pa.RecordBatch.from_struct_array(pa.array(found, type=pa.struct(list(types))))
 
 # %% ../nbs/01a_engine.ipynb #d11606cb
 def row_digest(
