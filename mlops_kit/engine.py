@@ -10,9 +10,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/engine.html.md"""
 
 # %% auto #0
 __all__ = ['ENGINES', 'EMBEDDED', 'brief', 'reading', 'unreadable', 'fetch', 'plain', 'arrow_schema', 'run', 'ask', 'in_duckdb',
-           'is_infinite', 'Engine', 'batches', 'postgres_batches', 'row_digest', 'row_text', 'find_table',
-           'duck_engine', 'postgres_connection', 'refused', 'common_types', 'described', 'postgres_engine', 'quoted',
-           'spark_engine', 'ibis_engine', 'check_select', 'with_table', 'run_sql']
+           'named_types', 'is_infinite', 'Engine', 'batches', 'postgres_batches', 'row_digest', 'row_text',
+           'find_table', 'duck_engine', 'postgres_connection', 'refused', 'common_types', 'described',
+           'postgres_engine', 'quoted', 'spark_engine', 'ibis_engine', 'check_select', 'with_table', 'run_sql']
 
 # %% ../nbs/01a_engine.ipynb #37210c94
 import weakref
@@ -113,8 +113,8 @@ def ask(
 )->dict: # Plain values by the same names
     "Ask a table several things in one pass"
     if not scalars: return {}
-    found = run(table.aggregate(**scalars), uri).to_pylist()
-    return {k: plain(v) for k,v in found[0].items()}
+    found = run(table.aggregate(**scalars), uri)
+    with reading(uri): return {k: plain(v) for k,v in found.to_pylist()[0].items()}
 
 # %% ../nbs/01a_engine.ipynb #a8f7b21e
 def in_duckdb(
@@ -125,7 +125,15 @@ def in_duckdb(
     engine = ibis.duckdb.connect()
     engine.con.register('t', data)
     engine.con.execute('set enable_external_access = false')
-    return engine.table('t')
+    return named_types(engine.table('t'))
+
+def named_types(
+    expr, # Ibis table of DuckDB
+): # Ibis table
+    "Name the types of DuckDB 2 that Ibis 12 does not know: times in nanoseconds"
+    known = dict(TIMESTAMPTZ_NS="timestamp('UTC', 6)", TIME_NS='time')
+    odd = {n: next((v for k,v in known.items() if k in str(o)), None) for n,o in expr.schema().items() if o.is_unknown()}
+    return expr.mutate(**{n: expr[n].cast(v) for n,v in odd.items() if v}) if any(odd.values()) else expr
 
 # %% ../nbs/01a_engine.ipynb #22332f96
 def is_infinite(
@@ -218,7 +226,7 @@ def duck_engine(
     if not Path(path).is_file(): raise DataError(f'DuckDB file `{path}` does not exist.', 'a relative path has three slashes: `duckdb:///air.db?table=flights`.')
     try: engine = ibis.duckdb.connect(path, read_only=True)
     except duckdb.Error as e: raise DataError(f'`{path}` cannot be opened by DuckDB: {brief(e)}.', 'close the program that writes to it.') from None
-    return Engine(find_table(engine, table, uri), uri, streams=True)
+    return Engine(named_types(find_table(engine, table, uri)), uri, streams=True)
 
 # %% ../nbs/01a_engine.ipynb #dd3c2911
 def postgres_connection(

@@ -218,7 +218,7 @@ def data_quality_gate(
 )->list: # Of `Check`
     "Ask whether the data is as clean as what the model learned from"
     from mlops_kit.quality import quality_checks
-    return quality_checks(c.model.reference, c.profile, c.policy.gate('data_quality'), data=c.policy.data, columns=c.model.features)
+    return quality_checks(c.model.reference, c.profile, c.policy.gate('data_quality'), data=c.policy.data, columns=c.model.features, table=c.table)
 
 def drift_gate(
     c:Candidate,

@@ -160,6 +160,18 @@ def test_an_ibis_expression_is_a_table(air):
     assert open_table(ibis.memtable(air)).rows == N
 
 
+def test_times_in_nanoseconds_are_times(air, tmp_path):
+    import ibis
+    data = pa.table(dict(at=pa.array([0, 10**18], pa.timestamp('ns', 'UTC')), plain=pa.array([0, 10**18], pa.timestamp('ns'))))
+    con = ibis.duckdb.connect(tmp_path/'air.db')
+    con.con.register('frame', data)
+    con.con.execute('create table t as from frame')
+    con.disconnect()
+    for t in (open_table(data), open_table(f'duckdb:///{tmp_path}/air.db?table=t')):
+        assert t.kinds == dict(at='time', plain='time')
+        assert t.ask(year=t.expr.at.max().year())['year'] == 2001
+
+
 @pytest.mark.spark
 def test_a_spark_frame_is_a_table(spark, air):
     t, here = open_table(spark.createDataFrame(air.to_pylist())), open_table(air)
