@@ -160,6 +160,7 @@ class Engine:
     def rows(self): return ask(self.expr, self.uri, n=self.expr.count())['n']
     def batches(self, columns, rows): return batches(self.expr.select(columns), rows)
     def arrow(self, columns): return run(self.expr.select(columns), self.uri)
+    def codes(self, column): return self.arrow([column])[0].dictionary_encode()
     def sources(self): return [dict(uri=self.uri, rows=self.rows, digest=row_digest(self))]
 
 # %% ../nbs/01a_engine.ipynb #ecd9d489

@@ -11,11 +11,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/table.html.md"""
 # %% auto #0
 __all__ = ['READS', 'SCHEMES', 'KINDS', 'FEW', 'FAMILIES', 'SUFFIXES', 'MISSING', 'BLOCK', 'is_url', 'shown', 'without_user',
            'has_secret', 'check_address', 'storage', 'kind_of', 'Column', 'dtype_name', 'format_of', 'find_files',
-           'one_format', 'check_names', 'check_parts', 'read_schema', 'one_schema', 'Parquet', 'file_sources',
-           'csv_reader', 'wider', 'copy_csv', 'write_csv', 'check_text', 'broken_csv', 'csv_source', 'content_digest',
-           'Memory', 'from_pandas', 'find_source', 'find_engine', 'stamps', 'Table', 'pick', 'read_batches',
-           'read_arrow', 'unchanged', 'sources_digest', 'count_few', 'count_all', 'count_there', 'find_kind',
-           'open_table']
+           'one_format', 'check_names', 'check_parts', 'read_schema', 'one_schema', 'open_parquet', 'Parquet',
+           'file_sources', 'csv_reader', 'wider', 'copy_csv', 'write_csv', 'check_text', 'broken_csv', 'csv_source',
+           'content_digest', 'Memory', 'from_pandas', 'find_source', 'find_engine', 'stamps', 'Table', 'pick',
+           'read_batches', 'read_arrow', 'read_codes', 'unchanged', 'sources_digest', 'count_few', 'count_all',
+           'count_there', 'find_kind', 'open_table']
 
 # %% ../nbs/02_table.ipynb #bd4e9f93
 import gzip, hashlib, re
@@ -209,6 +209,24 @@ def one_schema(
     try: return pa.unify_schemas(schemas, promote_options='permissive')
     except pa.ArrowException as e: raise DataError(f'the parts of the table differ in their types: {brief(e)}.', 'write them with one schema.') from None
 
+# %% ../nbs/02_table.ipynb #fc2b6fa6
+def open_parquet(
+    files, # Paths
+    root=None, # The folder below which `key=value` folders are columns
+    coded:bool=False, # Read strings as codes into a dictionary
+): # pyarrow Dataset
+    "Look at parquet files as one dataset"
+    import pyarrow as pa, pyarrow.dataset as ds
+    keys = dict(partitioning='hive', partition_base_dir=str(root)) if root else {}
+    schema, texts = one_schema(files), []
+    if coded:
+        texts = [f.name for f in schema if storage(f.type) == 'string']
+        schema = pa.schema([f.with_type(pa.dictionary(pa.int32(), pa.string())) if f.name in texts else f for f in schema])
+    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
+    found = ds.dataset([str(o) for o in files], format=form, **keys)
+    for f in found.schema: schema = schema if f.name in schema.names else schema.append(f)
+    return found.replace_schema(schema)
+
 # %% ../nbs/02_table.ipynb #bd3ce8c3
 @dataclass
 class Parquet:
@@ -218,12 +236,9 @@ class Parquet:
     original: list = None # The files that these were made from, if they were
 
     @cached_property
-    def dataset(self):
-        import pyarrow.dataset as ds
-        keys = dict(partitioning='hive', partition_base_dir=str(self.root)) if self.root else {}
-        schema, found = one_schema(self.files), ds.dataset([str(o) for o in self.files], format='parquet', **keys)
-        for f in found.schema: schema = schema if f.name in schema.names else schema.append(f)
-        return found.replace_schema(schema)
+    def dataset(self): return open_parquet(self.files, self.root)
+    @cached_property
+    def coded(self): return open_parquet(self.files, self.root, coded=True)
     @cached_property
     def counts(self): return [read_schema(o).num_rows for o in self.files]
     @property
@@ -234,6 +249,7 @@ class Parquet:
     def expr(self): return in_duckdb(self.dataset)
     def batches(self, columns, rows): return self.dataset.scanner(columns=columns, batch_size=rows).to_batches()
     def arrow(self, columns): return self.dataset.to_table(columns=columns)
+    def codes(self, column): return self.coded.to_table(columns=[column])[0]
     def sources(self): return file_sources(self.original or self.files, self.counts)
 
 # %% ../nbs/02_table.ipynb #819e201a
@@ -379,6 +395,7 @@ class Memory:
     def expr(self): return in_duckdb(self.data)
     def batches(self, columns, rows): return self.data.select(columns).to_batches(max_chunksize=rows)
     def arrow(self, columns): return self.data.select(columns)
+    def codes(self, column): return self.data[column].dictionary_encode()
     def sources(self): return [dict(uri=self.uri, rows=self.rows, digest=content_digest(self.schema, lambda n: self.data[n].chunks))]
 
 # %% ../nbs/02_table.ipynb #9d8f8750
@@ -462,6 +479,7 @@ class Table:
     def pick(self, columns): return pick(self.names, columns, self.uri)
     def batches(self, columns=None, rows=65536): return read_batches(self, self.pick(columns), rows)
     def arrow(self, columns=None): return read_arrow(self, self.pick(columns))
+    def codes(self, column): return read_codes(self, self.pick([column])[0])
     def frame(self, columns=None): return self.arrow(columns).replace_schema_metadata(None).to_pandas()
     def run(self, expr): return run(expr, self.uri)
     def ask(self, **scalars): return ask(self.expr, self.uri, **scalars)
@@ -502,6 +520,16 @@ def read_arrow(
     "Read columns whole; a table that changes meanwhile is an error"
     with reading(t.uri): found = t.source.arrow(columns)
     unchanged(t, found.num_rows)
+    return found
+
+# %% ../nbs/02_table.ipynb #759d6a85
+def read_codes(
+    t, # `Table`
+    column, # Its name
+): # pyarrow ChunkedArray of dictionaries
+    "Read a column of strings as codes; a table that changes meanwhile is an error"
+    with reading(t.uri): found = t.source.codes(column)
+    unchanged(t, len(found))
     return found
 
 # %% ../nbs/02_table.ipynb #26a01db5
