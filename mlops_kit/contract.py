@@ -1,6 +1,6 @@
 """A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
 
-A *contract* is a YAML file in the Open Data Contract Standard (ODCS, version 3) in which whoever makes the data says what it promises: columns and their types, what is never missing, what is unique, ranges, rules on counts, how fresh the newest row is. This module reads it and asks a table about each promise.
+A *contract* is a YAML file in the Open Data Contract Standard (ODCS, version 3) in which whoever makes the data says what it promises: columns and their types, what is never missing, what is unique, ranges, rules on counts, how fresh the newest row is. This module reads it and asks a table about each promise, wherever the table lives: in files, in DuckDB, in PostgreSQL or in Spark. Only counts and extremes come back, never a row.
 
 Two things can be wrong, and they are kept apart. A contract that breaks the standard, or contradicts itself, is refused with one line before any data is looked at. Data that breaks a contract is judged: every promise ends as a check, and a promise that cannot be checked here says so instead of vanishing.
 
@@ -10,27 +10,34 @@ Docs: https://mlops-kit.github.io/mlops_kit/contract.html.md"""
 
 # %% auto #0
 __all__ = ['OPERATORS', 'BOUNDS', 'OPTIONS', 'UNCHECKED_OPTIONS', 'ARGUMENTS', 'PERCENT', 'TABLE_WORDS', 'COLUMN_WORDS', 'UNITS',
-           'FRESH', 'PHYSICAL', 'FORMATS', 'NEEDS', 'MILD', 'BROKEN', 'COUNTS', 'REASONS', 'odcs_schema', 'known_in',
-           'place', 'say_schema_error', 'check_standard', 'operator', 'odd_bounds', 'odd_pattern', 'odd_rule',
-           'odd_query', 'odd_metric', 'odd_values', 'contradictions', 'odd_column', 'seconds_of', 'show_time',
-           'sla_column', 'odd_sla', 'Contract', 'load_contract', 'Promise', 'not_checked', 'Field', 'quote', 'count_if',
-           'none_may', 'fits', 'promised_type', 'type_promise', 'filled_promise', 'missing_column', 'extra_column',
-           'required_promise', 'unique_promise', 'key_promises', 'bound_promise', 'text', 'option_condition',
-           'option_promise', 'one_of', 'enum_promise', 'counted_sql', 'compare', 'library_promise', 'fill_query',
-           'sql_promise', 'rule_promise', 'freshness_promise', 'sla_promises', 'column_promises', 'promises',
-           'find_object', 'ask_table', 'ask_query', 'keep', 'contract_checks', 'seen', 'logical_type', 'property_lines',
-           'infer_contract']
+           'TIMED', 'FRESH', 'PHYSICAL', 'FORMATS', 'PIECES', 'WORD', 'SETS', 'EDGE', 'INSIDE', 'NEEDS', 'MILD',
+           'BROKEN', 'COUNTS', 'REASONS', 'odcs_schema', 'known_in', 'place', 'say_schema_error', 'check_standard',
+           'operator', 'odd_bounds', 'odd_pattern', 'odd_rule', 'odd_query', 'odd_metric', 'odd_values',
+           'contradictions', 'odd_column', 'read_time', 'seconds_of', 'show_time', 'sla_column', 'odd_sla', 'Contract',
+           'load_contract', 'Promise', 'not_checked', 'attempt', 'Field', 'values_of', 'is_present', 'none_may', 'fits',
+           'off_whole', 'promised_type', 'type_promise', 'filled_promise', 'missing_column', 'extra_column',
+           'required_promise', 'unique_promise', 'present_and_distinct', 'key_promises', 'in_type', 'beyond',
+           'bound_promise', 'at_time', 'time_promise', 'escaped', 'rewritten', 'within', 'outside', 'option_condition',
+           'whole_range', 'needed', 'option_promise', 'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid',
+           'compare', 'library_promise', 'unasked', 'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise',
+           'freshness_promise', 'readable', 'judge_age', 'sla_promises', 'column_promises', 'promises', 'find_object',
+           'answers', 'ask_table', 'ask_query', 'keep', 'contract_checks', 'look', 'seen', 'logical_type',
+           'property_lines', 'infer_contract']
 
 # %% ../nbs/04_contract.ipynb #34f2e597
-import json, math, re
+import json, math, re, struct
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import datetime, time, timezone
+from decimal import Decimal
+from functools import cached_property, reduce
 from importlib.resources import files as package_files
+from operator import and_, ge, gt, le, lt
 from pathlib import Path
 
 from .core import Check, DataError, PolicyError, check, digest, is_finite, nearest, now, number, unknown
+from .engine import brief, is_infinite
 from .policy import parse_yaml, read_text
-from .table import storage
+from .table import storage, unchanged
 
 # %% ../nbs/04_contract.ipynb #cac5c851
 def odcs_schema()->dict:
@@ -117,8 +124,8 @@ OPERATORS = dict(
     mustBeBetween=(lambda v,b: b[0] < v < b[1], 'between {} and {}, ends excluded'),
     mustNotBeBetween=(lambda v,b: not b[0] < v < b[1], 'not between {} and {}'))
 
-BOUNDS = dict(minimum=('<', 'at least', 'below', 'min'), exclusiveMinimum=('<=', 'above', 'at or below', 'min'),
-    maximum=('>', 'at most', 'above', 'max'), exclusiveMaximum=('>=', 'below', 'at or above', 'max')) # Sign of a break, words for kept and broken, the end that tells
+BOUNDS = dict(minimum=(lt, 'at least', 'below', 'min'), exclusiveMinimum=(le, 'above', 'at or below', 'min'),
+    maximum=(gt, 'at most', 'above', 'max'), exclusiveMaximum=(ge, 'below', 'at or above', 'max')) # What breaks it, words for kept and broken, the end that tells
 OPTIONS = *BOUNDS, 'multipleOf', 'minLength', 'maxLength', 'pattern', 'format'
 UNCHECKED_OPTIONS = ('timezone', 'defaultTimezone', 'minItems', 'maxItems', 'uniqueItems', 'minProperties', 'maxProperties', 'required',
     'dimensions', 'elementType', 'distanceMetric', 'embeddingModel', 'embeddingModelVersion', 'normalized')
@@ -235,17 +242,28 @@ def odd_column(
 # %% ../nbs/04_contract.ipynb #8c9977ac
 UNITS = {w: s for s, words in {1: 's sec second seconds', 60: 'min minute minutes', 3600: 'h hr hour hours', 86400: 'd day days',
     604800: 'w week weeks', 31557600: 'y yr year years'}.items() for w in words.split()}
+TIMED = 'date', 'timestamp', 'time'
 
+def read_time(
+    text, # ISO 8601, a `date` or a `datetime`
+    kind:str='timestamp', # 'time' for a time of day
+): # datetime in UTC, or time; None where it is neither
+    "Read a time"
+    try:
+        if kind == 'time': return time.fromisoformat(str(text)).replace(tzinfo=None)
+        t = datetime.fromisoformat(str(text))
+        return t.replace(tzinfo=t.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except (ValueError, OverflowError): return None
+
+# %% ../nbs/04_contract.ipynb #4502712a
 def seconds_of(
-    text, # ISO 8601, or a `datetime`
+    text, # ISO 8601, a `date` or a `datetime`
     kind:str='timestamp', # 'time' for a time of day
 )->float: # Since 1970 or since midnight; None where it is no time
     "Read a time as seconds"
-    try:
-        if kind == 'time': return (datetime.combine(date(1970, 1, 1), time.fromisoformat(str(text)).replace(tzinfo=None)) - datetime(1970, 1, 1)).total_seconds()
-        t = datetime.fromisoformat(str(text))
-    except ValueError: return None
-    return t.replace(tzinfo=t.tzinfo or timezone.utc).timestamp()
+    t = read_time(text, kind)
+    if isinstance(t, time): return t.hour*3600 + t.minute*60 + t.second + t.microsecond/1e6
+    return t and t.timestamp()
 
 # %% ../nbs/04_contract.ipynb #8c8c8966
 def show_time(seconds)->str:
@@ -313,8 +331,8 @@ class Promise:
     "One promise: what to ask of the data and how to judge the answers"
     id: str # Of its check
     judge: object # Called with the answers, returns a `Check`
-    asks: list = field(default_factory=list) # SQL aggregates over the table
-    query: str = '' # A whole query instead
+    asks: list = field(default_factory=list) # Ibis scalars over the table
+    query: str = '' # A whole query instead, in the engine's own SQL
     blocking: bool = True # False: a broken promise only warns
 
 # %% ../nbs/04_contract.ipynb #a80961f3
@@ -326,6 +344,19 @@ def not_checked(
     "Say that a promise is not checked: it never passes silently, and never blocks"
     return Promise(id, lambda: Check(id, 'warn', why, 'not_checked', blocking=False, column=column), blocking=False)
 
+# %% ../nbs/04_contract.ipynb #36d3aab4
+def attempt(
+    id:str, # Of the check where it fails
+    make, # Makes a promise
+    *args, # From these
+)->Promise:
+    "Make a promise, or one that says why it cannot be asked"
+    from ibis.common.annotations import ValidationError
+    from ibis.common.exceptions import IbisError
+    try: return make(*args)
+    except (IbisError, ValidationError, TypeError) as e: why = f'the promise cannot be asked of this table: {brief(e)}'
+    return Promise(id, lambda: Check(id, 'error', why, 'query_failed'))
+
 # %% ../nbs/04_contract.ipynb #19e5eef9
 @dataclass
 class Field:
@@ -334,37 +365,47 @@ class Field:
     name: str # In the data
     dtype: object # Arrow type
     rows: int # Of the table
+    expr: object # The table, as Ibis has it
 
     @property
     def value_type(self): return self.dtype.value_type if hasattr(self.dtype, 'index_type') else self.dtype
     @property
-    def family(self): return storage(self.value_type)
-    @property
-    def sql(self): return quote(self.name) + ('::varchar' if self.family == 'string' else '')
-    @property
-    def present(self): return f'{self.sql} is not null' + (f' and not isnan({self.sql})' if str(self.value_type) in ('halffloat', 'float', 'double') else '')
-    @property
-    def seconds(self): return f'epoch({self.sql}{_instant(self.value_type)})'
+    def family(self): return 'clock' if str(self.value_type).startswith('time') and not str(self.value_type).startswith('timestamp') else storage(self.value_type)
+    @cached_property
+    def engine(self): return self.expr.get_backend().name
+    @cached_property
+    def values(self): return values_of(self.expr[self.name], self.family)
+    @cached_property
+    def present(self): return is_present(self.values, self.engine)
+    def count(self, condition): return self.expr.count(where=condition)
 
 # %% ../nbs/04_contract.ipynb #ab7e7112
-def quote(name)->str:
-    "Quote a column's name for SQL"
-    return '"{}"'.format(name.replace('"', '""'))
+def values_of(
+    column, # Ibis column
+    family:str, # What it holds
+): # Ibis column of a type that every engine compares alike
+    "Take a column's values: what looks like text as text, times by the microsecond"
+    import ibis.expr.datatypes as dt
+    kind = column.type()
+    if family == 'string' and not kind.is_string(): return column.cast('string')
+    if kind.is_date(): return column.cast('timestamp')
+    if kind.is_timestamp() and (kind.scale or 0) > 6: return column.cast(dt.Timestamp(scale=6, timezone=kind.timezone))
+    return column
 
-def _instant(dtype):
-    "The cast after which `epoch` knows a time"
-    import pyarrow.types as t
-    return '' if t.is_time(dtype) else '::timestamptz' if getattr(dtype, 'tz', None) else '::timestamp'
-
-def count_if(condition)->str:
-    "Count rows in SQL"
-    return f'count(*) filter (where {condition})'
+def is_present(
+    values, # Ibis column
+    engine:str, # Who holds it
+): # Ibis condition
+    "Say that a value is there: neither missing nor NaN"
+    kind = values.type()
+    if kind.is_decimal() and engine == 'postgres': return values.notnull() & ~values.cast('float64').isnan()
+    return values.notnull() & ~values.isnan() if kind.is_floating() else values.notnull()
 
 # %% ../nbs/04_contract.ipynb #08c6085e
 def none_may(
     id:str, # Of the check
     f:Field, # The column
-    condition:str, # SQL that is true for a value that breaks the promise
+    condition, # Ibis condition, true for a value that breaks the promise
     what:str, # What every value is promised to be
     reason:str, # The code where one is not
 )->Promise:
@@ -373,22 +414,34 @@ def none_may(
         if not present: return not_checked(id, f'`{f.name}` has no value, so nothing could break "{what}"', f.name).judge()
         said = f'all {present:,} values of `{f.name}` {what}' if not odd else f'{odd:,} of {present:,} values of `{f.name}` are not as promised: {what}'
         return check(id, odd == 0, said, reason, column=f.name, value=odd, bound=0, unit='rows')
-    return Promise(id, judge, [count_if(f'{f.present} and ({condition})'), count_if(f.present)])
+    return Promise(id, judge, [f.count(f.present & condition), f.count(f.present)])
 
 # %% ../nbs/04_contract.ipynb #b1d46046
 def fits(
     f:Field, # The column
     logical:str, # One of the standard's logical types
-): # True, False, or SQL that is true for a value that does not fit
+): # True, False, or an Ibis condition that is true for a value that does not fit
     "Tell whether a column has the promised type"
     import pyarrow.types as t
     d, family = f.value_type, f.family
-    if logical == 'integer' and family == 'float': return f'{f.sql}::double <> floor({f.sql}::double) or isinf({f.sql}::double)'
-    if logical == 'date' and t.is_timestamp(d): return f'{f.seconds} % 86400 <> 0'
+    if logical == 'integer' and family == 'float': return off_whole(f.values)
+    if logical == 'date' and t.is_timestamp(d): return f.values != f.values.truncate('D')
     many = t.is_list(d) or t.is_large_list(d) or t.is_fixed_size_list(d)
     tests = dict(string=family == 'string', integer=family == 'int', number=family in ('int', 'float'), boolean=family == 'boolean',
         date=t.is_date(d), timestamp=t.is_timestamp(d), time=t.is_time(d), object=t.is_struct(d), map=t.is_map(d), array=many, vector=many)
     return tests[logical]
+
+# %% ../nbs/04_contract.ipynb #c94d3d6a
+def off_whole(
+    values, # Ibis column of numbers
+    by:float=0., # How far beside a whole number still counts as one
+): # Ibis condition
+    "Say that a number is not whole"
+    import ibis
+    x = values.cast('float64')
+    near = ibis.greatest(ibis.least(x, 2.**53), -2.**53)
+    rest = near - near.floor()
+    return (rest > by) & (rest < 1 - by) | is_infinite(x)
 
 # %% ../nbs/04_contract.ipynb #f66a2d84
 PHYSICAL = {r'(N?VAR)?CHAR2?|N?TEXT|STRING|N?CHAR': 'string', r'(TINY|SMALL|BIG|MEDIUM)?INT(EGER)?\d*|U?INT\d+|LONG|BIGSERIAL|SERIAL': 'integer',
@@ -413,9 +466,10 @@ def type_promise(
     id, has = f'type:{f.name}', dtype_name(f.dtype)
     if not word: return None
     if not logical: return not_checked(id, f'type `{word}` of `{f.name}` is a word of a database that is not understood here', f.name)
+    if f.values.type().is_unknown(): return not_checked(id, f'`{f.name}` has a type of {f.engine} that is not understood here', f.name)
     if has == 'null': return not_checked(id, f'`{f.name}` has no value and no type', f.name)
     found = fits(f, logical)
-    if isinstance(found, str): return none_may(id, f, found, f'are of type {word} (stored as {has})', 'wrong_type')
+    if not isinstance(found, bool): return none_may(id, f, found, f'are of type {word} (stored as {has})', 'wrong_type')
     return Promise(id, lambda: check(id, found, f'`{f.name}` is {has}, promised is {word}', 'wrong_type', column=f.name))
 
 # %% ../nbs/04_contract.ipynb #f48aeccb
@@ -425,7 +479,7 @@ def filled_promise(
     "Promise that a column is there and holds something"
     id = f'column:{f.name}'
     def judge(present): return check(id, present > 0, f'`{f.name}` has {present:,} values in {f.rows:,} rows', 'all_missing', column=f.name, value=present, bound=1, unit='rows')
-    return Promise(id, judge, [count_if(f.present)])
+    return Promise(id, judge, [f.count(f.present)])
 
 # %% ../nbs/04_contract.ipynb #46b2a7b0
 def missing_column(
@@ -453,7 +507,7 @@ def required_promise(
     def judge(missing):
         said = f'`{f.name}` is never missing' if not missing else f'`{f.name}` is missing in {missing:,} of {f.rows:,} rows and is required'
         return check(id, missing == 0, said, 'null_values', column=f.name, value=missing, bound=0, unit='rows')
-    return Promise(id, judge, [count_if(f'not ({f.present})')])
+    return Promise(id, judge, [f.count(~f.present)])
 
 # %% ../nbs/04_contract.ipynb #af9f343b
 def unique_promise(
@@ -461,12 +515,21 @@ def unique_promise(
     id:str, # Of the check
 )->Promise:
     "Promise that no two rows agree in some columns"
-    names, here = ', '.join(f'`{f.name}`' for f in fields), ' and '.join(f.present for f in fields)
-    what = fields[0].sql if len(fields) == 1 else f'({", ".join(f.sql for f in fields)})'
+    names, asks = ', '.join(f'`{f.name}`' for f in fields), present_and_distinct(fields)
     def judge(present, distinct):
         said = f'{names} never repeats' if present == distinct else f'{present-distinct:,} of {present:,} rows repeat an earlier {names}'
         return check(id, present == distinct, said, 'not_unique', column=fields[0].name if len(fields) == 1 else None, value=present-distinct, bound=0, unit='rows')
-    return Promise(id, judge, [count_if(here), f'count(distinct {what}) filter (where {here})'])
+    return Promise(id, judge, asks)
+
+# %% ../nbs/04_contract.ipynb #cbf7ef48
+def present_and_distinct(
+    fields, # Columns of one table
+)->list: # Two Ibis scalars
+    "Count rows in which all columns have a value, and how many of them differ"
+    import ibis
+    here = reduce(and_, [f.present for f in fields])
+    one = fields[0].values if len(fields) == 1 else ibis.struct({f'k{i}': f.values for i,f in enumerate(fields)})
+    return [fields[0].count(here), one.nunique(where=here)]
 
 # %% ../nbs/04_contract.ipynb #b60df906
 def key_promises(
@@ -474,54 +537,175 @@ def key_promises(
 )->list:
     "List what a primary key promises"
     key = sorted((f for f in fields if f.spec.get('primaryKey')), key=lambda f: f.spec.get('primaryKeyPosition', -1))
+    id = f'key:{",".join(f.name for f in key)}'
     missing = [required_promise(f) for f in key if not f.spec.get('required')]
-    return missing + ([unique_promise(key, f'key:{",".join(f.name for f in key)}')] if key else [])
+    return missing + ([attempt(id, unique_promise, key, id)] if key else [])
 
 # %% ../nbs/04_contract.ipynb #7469d75e
+def in_type(
+    f:Field, # A column of numbers
+    value, # A number
+): # Ibis literal
+    "Write a number so that every engine compares it as the column's own type"
+    import ibis, ibis.expr.datatypes as dt
+    kind = f.values.type()
+    low, high = (0, 2**64) if kind.is_uint64() else (-2**63, 2**63)
+    if kind.is_integer() and isinstance(value, int) and low <= value < high: return ibis.literal(value, 'uint64' if value >= 2**63 else None)
+    if kind.is_float32() and abs(value) < 3e38: return ibis.literal(struct.unpack('f', struct.pack('f', value))[0])
+    if kind.is_decimal() and is_finite(value):
+        _, digits, exponent = Decimal(repr(value)).as_tuple()
+        part = max(-exponent, kind.scale or 0)
+        whole = max(len(digits) + exponent, (kind.precision or 0) - (kind.scale or 0))
+        if whole + part <= 38: return ibis.literal(Decimal(repr(value)), dt.Decimal(whole + part, part))
+    return ibis.literal(float(value))
+
+# %% ../nbs/04_contract.ipynb #dd369ea7
+def beyond(
+    f:Field, # A column of numbers
+    option:str, # One of `BOUNDS`
+    limit, # A number
+): # Ibis condition
+    "Say that a number lies beyond a bound"
+    breaks = BOUNDS[option][0]
+    if f.family == 'int' and isinstance(limit, float): limit = math.ceil(limit) if breaks in (lt, ge) else math.floor(limit)
+    return breaks(f.values, in_type(f, limit))
+
+# %% ../nbs/04_contract.ipynb #e437e51a
 def bound_promise(
-    f:Field, # The column
+    f:Field, # A column of numbers
+    option:str, # One of `BOUNDS`
+    limit, # A number
+)->Promise:
+    "Promise that no number lies beyond a bound"
+    (_, kept, broken, end), id = BOUNDS[option], f'{option}:{f.name}'
+    def judge(odd, extreme):
+        if extreme is None: return not_checked(id, f'`{f.name}` has no value to compare with {option} {limit}', f.name).judge()
+        extreme = float(extreme)
+        far = f'; the {"lowest" if end == "min" else "highest"} is {number(extreme) if is_finite(extreme) else extreme}'
+        said = f'`{f.name}` is {kept} {limit}{far}' if not odd else f'`{f.name}` is {broken} {limit} in {odd:,} of {f.rows:,} rows{far}'
+        at = dict(value=extreme, bound=limit) if is_finite(extreme) else dict(value=odd, bound=0, unit='rows')
+        return check(id, odd == 0, said, 'out_of_range', column=f.name, **at)
+    x = f.values.cast('float64') if f.values.type().is_decimal() else f.values
+    return Promise(id, judge, [f.count(f.present & beyond(f, option, limit)), getattr(x, end)(where=f.present)])
+
+# %% ../nbs/04_contract.ipynb #8b68e71c
+def at_time(
+    f:Field, # A column of times
+    t, # datetime in UTC, or time
+): # Ibis literal
+    "Write a time so that it compares with the column"
+    import ibis
+    return ibis.literal(t if getattr(f.values.type(), 'timezone', None) or isinstance(t, time) else t.replace(tzinfo=None))
+
+def time_promise(
+    f:Field, # A column of times
     option:str, # One of `BOUNDS`
     limit, # As the contract writes it
 )->Promise:
-    "Promise that no value lies beyond a bound"
-    (sign, kept, broken, end), id = BOUNDS[option], f'{option}:{f.name}'
-    timed = f.family == 'time' or f.spec.get('logicalType') == 'time'
-    x, edge = (f.seconds, seconds_of(limit, f.spec.get('logicalType'))) if timed else (f.sql, limit)
-    def judge(odd, extreme):
-        if extreme is None: return not_checked(id, f'`{f.name}` has no value to compare with {option} {limit}', f.name).judge()
-        far = '' if timed else f'; the {"lowest" if end == "min" else "highest"} is {number(float(extreme)) if is_finite(float(extreme)) else extreme}'
-        said = f'`{f.name}` is {kept} {limit}{far}' if not odd else f'`{f.name}` is {broken} {limit} in {odd:,} of {f.rows:,} rows{far}'
-        at = dict(value=float(extreme), bound=limit) if not timed and is_finite(float(extreme)) else dict(value=odd, bound=0, unit='rows')
-        return check(id, odd == 0, said, 'out_of_range', column=f.name, **at)
-    return Promise(id, judge, [count_if(f'{f.present} and {x} {sign} {edge!r}'), f'{end}({x}) filter (where {f.present})'])
+    "Promise that no time lies beyond a bound"
+    (breaks, kept, broken, _), id = BOUNDS[option], f'{option}:{f.name}'
+    edge = at_time(f, read_time(limit, f.spec.get('logicalType')))
+    def judge(odd, present):
+        if not present: return not_checked(id, f'`{f.name}` has no value to compare with {option} {limit}', f.name).judge()
+        said = f'`{f.name}` is {kept} {limit}' if not odd else f'`{f.name}` is {broken} {limit} in {odd:,} of {f.rows:,} rows'
+        return check(id, odd == 0, said, 'out_of_range', column=f.name, value=odd, bound=0, unit='rows')
+    return Promise(id, judge, [f.count(f.present & breaks(f.values, edge)), f.count(f.present)])
 
 # %% ../nbs/04_contract.ipynb #6b332ec1
 FORMATS = dict(uuid='^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$', email='^[^@ ]+@[^@ ]+[.][^@ ]+$', ipv4='^([0-9]{1,3}[.]){3}[0-9]{1,3}$', uri='^[A-Za-z][A-Za-z0-9+.-]*:.+$')
 
-def text(o)->str:
-    "Quote a text for SQL"
-    return "'{}'".format(str(o).replace("'", "''"))
+PIECES = re.compile(r'\\x\{[0-9A-Fa-f]+\}|\\x[0-9A-Fa-f]{2}|\\.|\[:\^?\w+:\]|\[\^?\]?|\(\?P?<\w+>|\(\?.?|\{\d+(?:,\d*)?\}|.', re.S)
+WORD = '0-9A-Za-z_'
+SETS = dict(d='0-9', w=WORD, s=r'\t\n\f\r ', alpha='A-Za-z', digit='0-9', alnum='0-9A-Za-z', upper='A-Z', lower='a-z', xdigit='0-9A-Fa-f', word=WORD)
+EDGE = f'(?:(?<![{WORD}])(?=[{WORD}])|(?<=[{WORD}])(?![{WORD}]))'
+INSIDE = f'(?:(?<![{WORD}])(?![{WORD}])|(?<=[{WORD}])(?=[{WORD}]))'
+
+# %% ../nbs/04_contract.ipynb #8339b32f
+def escaped(
+    piece:str, # An escape of RE2, such as `\d`
+    inside:bool, # Within brackets?
+    java:bool, # For Java rather than PostgreSQL
+)->str: # None where it cannot be said
+    "Rewrite one escape for another engine"
+    c, rest = piece[1], piece[2:].strip('{}')
+    if c == 'x' and rest: return f'\\u{int(rest, 16):04x}' if int(rest, 16) < 0x10000 else None
+    if c in SETS: return SETS[c] if inside else f'[{SETS[c]}]'
+    if c.lower() in SETS and not inside: return f'[^{SETS[c.lower()]}]'
+    if c in 'bB' and not inside: return EDGE if c == 'b' else INSIDE
+    if c in 'Az' and not inside: return {'A': r'\A', 'z': r'\z' if java else r'\Z'}[c]
+    return {'a': r'\u0007', 'v': r'\u000b'}.get(c) or (piece if c in 'fnrt' or not c.isalnum() else None)
+
+# %% ../nbs/04_contract.ipynb #f3e1da2e
+def rewritten(
+    pattern:str, # As RE2 reads it
+    engine:str, # Who is to read it
+)->str: # None where it cannot be said
+    "Rewrite a pattern so that another engine finds the same"
+    if engine not in ('postgres', 'pyspark'): return pattern
+    java, inside, out = engine == 'pyspark', False, []
+    folded = pattern.startswith('(?i)')
+    if folded and not pattern.isascii(): return None
+    for o in PIECES.findall(pattern[4:] if folded else pattern):
+        said, inside = (within if inside else outside)(o, java)
+        if said is None: return None
+        out.append(said)
+    return ('(?iu)' if java else '(?i)')*folded + ''.join(out)
+
+# %% ../nbs/04_contract.ipynb #2cfdfdea
+def within(piece, java):
+    "Rewrite a piece within brackets, and say whether they are still open"
+    if piece[0] == '\\': return escaped(piece, True, java), True
+    if piece.startswith('[:'): return SETS.get(piece[2:-2]), True
+    closes = piece.endswith(']')
+    return ''.join('\\' + c if c in '[&' else c for c in piece), not closes
+
+def outside(piece, java):
+    "Rewrite a piece outside of brackets, and say whether it opened one"
+    if piece[0] == '\\': return escaped(piece, False, java), False
+    if piece.startswith('[:'): return piece, False
+    if piece[0] == '[': return piece.rstrip(']') + r'\]'*piece.endswith(']'), True
+    if piece.startswith('(?'): return '(' if piece.endswith('>') else piece if piece == '(?:' else None, False
+    return {'.': r'[^\n]', '$': r'\z' if java else '$', '{': r'\{'}.get(piece, piece), False
 
 # %% ../nbs/04_contract.ipynb #125f65a6
 def option_condition(
     f:Field, # The column
     option:str, # One of `OPTIONS`
     value, # What the contract says
-)->tuple: # SQL that is true for a value that breaks it, and the promise in words; (None, why) where it is not checked
+)->tuple: # Ibis condition that is true for a value that breaks it, and the promise in words; (None, why) where it is not checked
     "Turn an option into a condition"
-    x = f.sql
-    if option == 'minLength': return f'length({x}) < {value}', f'have at least {value} characters'
-    if option == 'maxLength': return f'length({x}) > {value}', f'have at most {value} characters'
-    if option == 'pattern': return f'not regexp_matches({x}, {text(value)})', f'match `{value}`'
-    if option == 'multipleOf': return f'abs({x}::double/{value} - round({x}::double/{value})) > 1e-9', f'are multiples of {value}'
-    if value in FORMATS: return f'not regexp_matches({x}, {text(FORMATS[value])})', f'look like {value}'
-    bits = re.fullmatch(r'([iu])(8|16|32|64|128)', str(value))
-    if not bits: return None, f'format `{value}` of `{f.name}` is not checked'
+    x = f.values
+    if option == 'minLength': return x.length() < value, f'have at least {value} characters'
+    if option == 'maxLength': return x.length() > value, f'have at most {value} characters'
+    if option == 'multipleOf': return off_whole(x.cast('float64')/float(value), 1e-9), f'are multiples of {value}'
+    if option == 'pattern' or value in FORMATS:
+        said = rewritten(FORMATS[value] if option == 'format' else value, f.engine)
+        if said is None: return None, f'pattern `{value}` of `{f.name}` cannot be searched for in {f.engine}'
+        return ~x.re_search(said), f'match `{value}`' if option == 'pattern' else f'look like {value}'
+    return whole_range(f, str(value))
+
+# %% ../nbs/04_contract.ipynb #9527af6c
+def whole_range(
+    f:Field, # The column
+    format:str, # Such as `i8`
+)->tuple: # As of `option_condition`
+    "Turn the format of a whole number into a condition"
+    bits = re.fullmatch(r'([iu])(8|16|32|64|128)', format)
+    if not bits or f.family not in ('int', 'float'): return None, f'format `{format}` of `{f.name}` is not checked'
     low, high = (-2**(int(bits[2])-1), 2**(int(bits[2])-1)-1) if bits[1] == 'i' else (0, 2**int(bits[2])-1)
-    return f'{x} < {low} or {x} > {high}', f'fit {value}'
+    return beyond(f, 'minimum', low) | beyond(f, 'maximum', high), f'fit {format}'
 
 # %% ../nbs/04_contract.ipynb #0ea14ad1
-NEEDS = dict.fromkeys(BOUNDS, ('int', 'float', 'time')) | dict(multipleOf=('int', 'float'), minLength=('string',), maxLength=('string',), pattern=('string',))
+NEEDS = dict.fromkeys(BOUNDS, ('int', 'float')) | dict(multipleOf=('int', 'float'), minLength=('string',), maxLength=('string',), pattern=('string',))
+
+def needed(
+    option:str, # One of `OPTIONS`
+    value, # What the contract says
+    logical:str, # The type that it promises
+)->tuple: # Families of types
+    "Say which columns an option can be about"
+    if option in BOUNDS and logical in TIMED: return ('clock',) if logical == 'time' else ('time',)
+    return NEEDS.get(option, ('string',) if value in FORMATS else ('int', 'float', 'string', 'time'))
 
 def option_promise(
     f:Field, # The column
@@ -529,26 +713,28 @@ def option_promise(
     value, # What the contract says
 )->Promise:
     "Promise what an option says"
-    id, family = f'{option}:{f.name}', 'time' if f.spec.get('logicalType') == 'time' else f.family
+    id, logical = f'{option}:{f.name}', f.spec.get('logicalType')
     if option in UNCHECKED_OPTIONS: return not_checked(id, f'{option} of `{f.name}` is not checked', f.name)
-    needs = NEEDS.get(option, ('string',) if value in FORMATS else ('int', 'float', 'string', 'time'))
-    if family not in needs:
+    needs = needed(option, value, logical)
+    if f.family not in needs:
         if promised_type(f.spec)[1]: return not_checked(id, f'{option} of `{f.name}` cannot be checked on {f.dtype}', f.name)
         return Promise(id, lambda: Check(id, 'fail', f'`{f.name}` is {f.dtype}, and its {option} needs {" or ".join(needs)}', 'wrong_type', column=f.name))
-    if option in BOUNDS: return bound_promise(f, option, value)
+    if option in BOUNDS: return (time_promise if logical in TIMED else bound_promise)(f, option, value)
     condition, what = option_condition(f, option, value)
-    return none_may(id, f, condition, what, 'out_of_range') if condition else not_checked(id, what, f.name)
+    return not_checked(id, what, f.name) if condition is None else none_may(id, f, condition, what, 'out_of_range')
 
 # %% ../nbs/04_contract.ipynb #1403cb10
 def one_of(
     f:Field, # The column
     values, # What is allowed
-)->str: # SQL; None where the column's type has no such values
-    "Say in SQL that a value is one of several"
+): # Ibis condition; None where the column's type has no such values
+    "Say that a value is one of several"
+    import ibis
     if f.family not in ('string', 'int', 'float', 'boolean'): return None
-    plain = [v for v in values if v is not None and (f.family == 'string' or isinstance(v, bool) == (f.family == 'boolean') and isinstance(v, (bool, int, float)))]
-    listed = ', '.join(text(v) if f.family == 'string' else str(v).lower() for v in plain)
-    return f'{f.sql} in ({listed})' if listed else 'false'
+    same = [v for v in values if v is not None and isinstance(v, bool) == (f.family == 'boolean') and isinstance(v, (bool, int, float))]
+    if f.family == 'string': listed = [str(v) for v in values if v is not None]
+    else: listed = same if f.family == 'boolean' else [in_type(f, v) for v in same if f.family == 'float' or v == math.floor(v)]
+    return f.values.isin(listed) if listed else ibis.literal(False)
 
 # %% ../nbs/04_contract.ipynb #afbf6a5a
 def enum_promise(
@@ -557,32 +743,35 @@ def enum_promise(
     "Promise that every value is one of those listed"
     values, id = [o.get('value') for o in f.spec['enum']], f'enum:{f.name}'
     allowed = one_of(f, values)
-    if not allowed: return not_checked(id, f'the list of values of `{f.name}` cannot be checked on {f.dtype}', f.name)
-    return none_may(id, f, f'not ({allowed})', f'are one of {", ".join(map(str, values[:8]))}{"…" if len(values) > 8 else ""}', 'out_of_range')
+    if allowed is None: return not_checked(id, f'the list of values of `{f.name}` cannot be checked on {f.dtype}', f.name)
+    return none_may(id, f, ~allowed, f'are one of {", ".join(map(str, values[:8]))}{"…" if len(values) > 8 else ""}', 'out_of_range')
 
 # %% ../nbs/04_contract.ipynb #8a44e559
-def counted_sql(
+def counted(
     rule:dict, # A rule of the library
     f:Field, # Its column; None for a rule about the table
     fields:dict, # All columns by name
-)->str: # An SQL aggregate
-    "Say in SQL what a rule counts"
+): # Ibis scalar
+    "Say what a rule counts"
     metric, arguments = rule['metric'], rule.get('arguments') or {}
-    if metric == 'rowCount': return 'count(*)'
-    if metric == 'nullValues': return count_if(f'not ({f.present})')
-    if metric == 'missingValues':
-        listed = arguments.get('missingValues', [None, ''])
-        missing = [f'not ({f.present})'] if None in listed else []
-        return count_if(' or '.join([*missing, f'{f.present} and {one_of(f, listed)}']))
-    if metric == 'invalidValues': return count_if(f'{f.present} and not ({_valid(f, arguments)})')
+    if metric == 'nullValues': return f.count(~f.present)
+    if metric == 'missingValues': return f.count(seems_missing(f, arguments.get('missingValues', [None, ''])))
+    if metric == 'invalidValues': return f.count(f.present & ~is_valid(f, arguments))
     key = [fields[o] for o in arguments['properties']] if f is None or arguments.get('properties') else [f]
-    return '{} - {}'.format(*unique_promise(key, '').asks)
+    present, distinct = present_and_distinct(key)
+    return present - distinct
 
 # %% ../nbs/04_contract.ipynb #269a61e2
-def _valid(f, arguments):
-    "Say in SQL which values are valid"
+def seems_missing(f, listed):
+    "Say that a value is missing, or one of those that stand for it"
+    stand_ins = f.present & one_of(f, listed)
+    return ~f.present | stand_ins if None in listed else stand_ins
+
+def is_valid(f, arguments):
+    "Say that a value is one of those listed, and matches the pattern"
     listed = [one_of(f, arguments['validValues'])] if 'validValues' in arguments else []
-    return ' and '.join(listed + ([f'regexp_matches({f.sql}::varchar, {text(arguments["pattern"])})'] if 'pattern' in arguments else []))
+    if 'pattern' in arguments: listed.append(f.expr[f.name].cast('string').re_search(rewritten(arguments['pattern'], f.engine)))
+    return reduce(and_, listed)
 
 # %% ../nbs/04_contract.ipynb #3d39e321
 MILD = 'info', 'information', 'warn', 'warning', 'low', 'minor', 'trivial'
@@ -621,13 +810,33 @@ def library_promise(
 )->Promise:
     "Promise what a rule of the library says"
     metric, percent = rule['metric'], rule.get('unit') in PERCENT
-    unknown = [o for o in _columns_of(rule) if o not in fields]
-    if unknown: return not_checked(id, f'{metric} needs `{unknown[0]}`, which is missing')
-    if metric in ('missingValues', 'invalidValues') and 'pattern' not in (rule.get('arguments') or {}) and one_of(f, []) is None:
-        return not_checked(id, f'{metric} of `{f.name}` cannot be checked on {f.dtype}', f.name)
+    why = unasked(rule, f, fields)
+    if why: return not_checked(id, why, f and f.name)
     what = COUNTS[metric] + (f' in `{f.name}`' if f else '') + (', percent of the rows' if percent else '')
-    def judge(n): return compare(id, rule, 100*n/rows if percent else n, what, column=f and f.name, unit='percent' if percent else 'rows')
-    return Promise(id, judge, [counted_sql(rule, f, fields)], blocking=str(rule.get('severity', '')).lower() not in MILD)
+    def judge(n=rows): return compare(id, rule, 100*n/rows if percent else n, what, column=f and f.name, unit='percent' if percent else 'rows')
+    asks = [] if metric == 'rowCount' else [counted(rule, f, fields)]
+    return Promise(id, judge, asks, blocking=str(rule.get('severity', '')).lower() not in MILD)
+
+# %% ../nbs/04_contract.ipynb #1db0f292
+def unasked(
+    rule:dict, # A rule of the library
+    f:Field, # Its column; None for a rule about the table
+    fields:dict, # All columns by name
+)->str: # '' where it can
+    "Say why a rule cannot be asked of this table"
+    metric, pattern = rule['metric'], (rule.get('arguments') or {}).get('pattern')
+    gone = [o for o in _columns_of(rule) if o not in fields]
+    if gone: return f'{metric} needs `{gone[0]}`, which is missing'
+    if pattern and rewritten(pattern, f.engine) is None: return f'pattern `{pattern}` of `{f.name}` cannot be searched for in {f.engine}'
+    if pattern and not reads_alike(f): return f'pattern `{pattern}` of `{f.name}` is about text, and {f.engine} writes {f.dtype} in a way of its own'
+    odd = metric in ('missingValues', 'invalidValues') and not pattern and one_of(f, []) is None
+    return f'{metric} of `{f.name}` cannot be checked on {f.dtype}' if odd else ''
+
+# %% ../nbs/04_contract.ipynb #86d840fc
+def reads_alike(f:Field)->bool:
+    "Tell whether a column's values are the same text on every engine"
+    kind = f.expr[f.name].type()
+    return f.engine == 'duckdb' or f.family == 'string' or kind.is_integer() or kind.is_decimal() or kind.is_date() or kind.is_boolean()
 
 # %% ../nbs/04_contract.ipynb #f3163061
 def fill_query(
@@ -637,7 +846,15 @@ def fill_query(
     "Put the table and the column into a query"
     put = lambda words, by, q: re.sub(rf'["\']?\$?\{{({"|".join(words)})\}}["\']?', lambda m: by, q)
     query = put(TABLE_WORDS, '{t}', query.strip().rstrip(';'))
-    return put(COLUMN_WORDS, f.sql, query) if f else query
+    return put(COLUMN_WORDS, quote(f.name, f.engine), query) if f else query
+
+def quote(
+    name:str, # A column
+    engine:str, # Who is to read it
+)->str:
+    "Quote a column's name for SQL"
+    mark = '`' if engine in ('pyspark', 'mysql', 'bigquery') else '"'
+    return mark + name.replace(mark, mark*2) + mark
 
 # %% ../nbs/04_contract.ipynb #8e2e4b14
 def sql_promise(
@@ -673,18 +890,37 @@ def freshness_promise(
     as_of:str=None, # When to judge at; now unless given
 )->Promise:
     "Promise how old the newest row may be"
-    id, at, column = f'sla:{sla["property"]}', seconds_of(as_of or now()), sla_column(sla)[1]
+    id, column = f'sla:{sla["property"]}', sla_column(sla)[1]
     timed = [f for f in fields.values() if (f.spec['name'] == column if column else f.family == 'time')]
     if column and column not in fields: return not_checked(id, f'{sla["property"]} needs `{column}`, which is missing', column)
     if len(timed) != 1: return Promise(id, lambda: Check(id, 'error', f'{sla["property"]} names no column, and {len(timed)} columns hold times', 'no_time_column'))
-    if timed[0].family != 'time': return Promise(id, lambda: Check(id, 'fail', f'{sla["property"]} is about `{column}`, which is {timed[0].dtype} and no time', 'wrong_type', column=column))
-    name, unit = timed[0].name, sla['unit']
-    def judge(newest):
-        if newest is None: return Check(id, 'fail', f'`{name}` has no value, so nothing says how fresh the data is', 'stale', column=name)
-        age, ahead = (at - newest)/UNITS[unit], newest - at > 86400
-        said = f'the newest `{name}` is {show_time(newest)}, {"after" if age < 0 else f"{number(round(age, 2))} {unit} before"} {show_time(at)}; promised is at most {number(sla["value"])} {unit}'
-        return check(id, not ahead and age <= sla['value'], said, 'in_the_future' if ahead else 'stale', column=name, value=age, bound=sla['value'], unit=unit)
-    return Promise(id, judge, [f'max({timed[0].seconds})'])
+    f = timed[0]
+    if f.family != 'time': return Promise(id, lambda: Check(id, 'fail', f'{sla["property"]} is about `{column}`, which is {f.dtype} and no time', 'wrong_type', column=column))
+    def judge(newest, later): return judge_age(id, sla, f.name, seconds_of(newest), later, seconds_of(as_of or now()))
+    return Promise(id, judge, [f.values.max(where=readable(f)), f.count(f.present & ~readable(f))])
+
+# %% ../nbs/04_contract.ipynb #d410becf
+def readable(
+    f:Field, # A column of times
+): # Ibis condition
+    "Say that a time is not beyond the year 9999"
+    return f.values < at_time(f, datetime(9999, 12, 31, tzinfo=timezone.utc))
+
+def judge_age(
+    id:str, # Of the check
+    sla:dict, # The service level
+    name:str, # The column
+    newest:float, # Its latest time, in seconds; None where there is none
+    later:int, # Rows beyond the year 9999
+    at:float, # When to judge at
+)->Check:
+    "Judge how old the newest row is"
+    if later: return Check(id, 'fail', f'`{name}` lies beyond the year 9999 in {later:,} rows', 'in_the_future', column=name)
+    if newest is None: return Check(id, 'fail', f'`{name}` has no value, so nothing says how fresh the data is', 'stale', column=name)
+    unit = sla['unit']
+    age, ahead = (at - newest)/UNITS[unit], newest - at > 86400
+    said = f'the newest `{name}` is {show_time(newest)}, {"after" if age < 0 else f"{number(round(age, 2))} {unit} before"} {show_time(at)}; promised is at most {number(sla["value"])} {unit}'
+    return check(id, not ahead and age <= sla['value'], said, 'in_the_future' if ahead else 'stale', column=name, value=age, bound=sla['value'], unit=unit)
 
 # %% ../nbs/04_contract.ipynb #62383491
 def sla_promises(
@@ -699,7 +935,7 @@ def sla_promises(
         kind, value = o['property'], f'{o["value"]} {o.get("unit", "")}'.strip()
         several = ',' in o.get('element', '')
         if not several and sla_column(o)[0] not in ('', here): continue
-        if kind.lower() in FRESH and not several: found.append(freshness_promise(o, fields, as_of))
+        if kind.lower() in FRESH and not several: found.append(attempt(f'sla:{kind}', freshness_promise, o, fields, as_of))
         else: found.append(not_checked(f'sla:{kind}', f'{kind} of {value} is promised; a table cannot tell'))
     return found
 
@@ -709,13 +945,14 @@ def column_promises(
     fields:dict, # All columns by name
 )->list:
     "List what the contract promises about one column"
-    spec, found = f.spec, [filled_promise(f), type_promise(f)]
-    if spec.get('required'): found.append(required_promise(f))
-    if spec.get('unique'): found.append(unique_promise([f], f'unique:{f.name}'))
-    found += [option_promise(f, k, v) for k,v in (spec.get('logicalTypeOptions') or {}).items()]
-    if spec.get('enum'): found.append(enum_promise(f))
-    found += [rule_promise(o, f, fields, f.rows) for o in spec.get('quality', ())]
-    found += [not_checked(f'{k}:{f.name}', f'{k} of `{f.name}` are not checked', f.name) for k in ('properties', 'items', 'map', 'relationships') if spec.get(k)]
+    spec, n = f.spec, f.name
+    found = [attempt(f'column:{n}', filled_promise, f), attempt(f'type:{n}', type_promise, f)]
+    if spec.get('required'): found.append(attempt(f'required:{n}', required_promise, f))
+    if spec.get('unique'): found.append(attempt(f'unique:{n}', unique_promise, [f], f'unique:{n}'))
+    found += [attempt(f'{k}:{n}', option_promise, f, k, v) for k,v in (spec.get('logicalTypeOptions') or {}).items()]
+    if spec.get('enum'): found.append(attempt(f'enum:{n}', enum_promise, f))
+    found += [attempt(f'rule:{n}', rule_promise, o, f, fields, f.rows) for o in spec.get('quality', ())]
+    found += [not_checked(f'{k}:{n}', f'{k} of `{n}` are not checked', n) for k in ('properties', 'items', 'map', 'relationships') if spec.get(k)]
     return [o for o in found if o]
 
 # %% ../nbs/04_contract.ipynb #9d82bd6a
@@ -729,10 +966,10 @@ def promises(
     specs = [p for p in o['properties'] if p.get('semanticType', 'column') == 'column']
     computed = [not_checked(f'column:{p["name"]}', f'`{p["name"]}` is computed ({p["semanticType"]}) and in no table', p['name']) for p in o['properties'] if p not in specs]
     at = {p['name']: next((n for n in (p.get('physicalName'), p['name']) if n in names), None) for p in specs}
-    fields = {p['name']: Field(p, at[p['name']], table.dtype(at[p['name']]), table.rows) for p in specs if at[p['name']]}
+    fields = {p['name']: Field(p, at[p['name']], table.dtype(at[p['name']]), table.rows, table.expr) for p in specs if at[p['name']]}
     found = [missing_column(p, names) for p in specs if not at[p['name']]] + [extra_column(n) for n in names if n not in at.values()]
     found += computed + [q for f in fields.values() for q in column_promises(f, fields)] + key_promises(fields.values())
-    found += [rule_promise(r, None, fields, table.rows) for r in o.get('quality', ())] + sla_promises(contract, o['name'], fields, as_of)
+    found += [attempt('rule', rule_promise, r, None, fields, table.rows) for r in o.get('quality', ())] + sla_promises(contract, o['name'], fields, as_of)
     return found + [not_checked('relationships', 'relationships with other tables are not checked') for _ in o.get('relationships', ())[:1]]
 
 # %% ../nbs/04_contract.ipynb #f65240b2
@@ -744,15 +981,26 @@ def find_object(contract, uri)->dict:
     return found[0]
 
 # %% ../nbs/04_contract.ipynb #9f91abcd
+def answers(
+    table, # `Table`
+    rows, # Ibis scalar that counts its rows
+    asks:list, # Ibis scalars over it
+)->dict: # Ibis operation to answer, or to the `DataError` where it cannot be asked
+    "Ask a table several things in one pass, and in halves where that fails"
+    try: found = table.ask(rows=rows, **{f'a{i}': o for i,o in enumerate(asks)})
+    except DataError as e:
+        if len(asks) == 1: return {asks[0].op(): e}
+        unchanged(table, table.ask(rows=rows)['rows'])
+        return answers(table, rows, asks[:len(asks)//2]) | answers(table, rows, asks[len(asks)//2:])
+    unchanged(table, found.pop('rows'))
+    return dict(zip([o.op() for o in asks], found.values()))
+
 def ask_table(
     table, # `Table`
-    asks, # SQL aggregates
-)->dict: # Aggregate to answer
-    "Ask a table several things in one pass"
-    asks = list(dict.fromkeys(asks))
-    if not asks: return {}
-    row = table.sql('select ' + ', '.join(f'{o} as a{i}' for i,o in enumerate(asks)) + ' from {t}')[0]
-    return dict(zip(asks, row.values()))
+    asks, # Ibis scalars over it
+)->dict: # As of `answers`
+    "Ask a table several things, or raise `DataError` where it is gone or has changed"
+    return answers(table, table.expr.count(), list({o.op(): o for o in asks}.values()))
 
 # %% ../nbs/04_contract.ipynb #d1c5ac9f
 def ask_query(
@@ -769,12 +1017,14 @@ def ask_query(
 def keep(
     p:Promise, # To be judged
     table, # `Table`
-    answers:dict, # What is known already
+    known:dict, # What the table answered
 )->Check:
     "Judge one promise; what cannot be asked is an `error`"
+    said = [known[o.op()] for o in p.asks]
     try:
-        known = answers if all(o in answers for o in p.asks) else ask_table(table, p.asks)
-        found = p.judge(*([ask_query(table, p.query)] if p.query else [known[o] for o in p.asks]))
+        for o in said:
+            if isinstance(o, DataError): raise o
+        found = p.judge(ask_query(table, p.query)) if p.query else p.judge(*said)
     except DataError as e: found = Check(p.id, 'error', e.message, 'query_failed')
     found.blocking = found.blocking and p.blocking
     return found
@@ -788,27 +1038,34 @@ def contract_checks(
     "Check every promise against a table"
     if as_of and seconds_of(as_of) is None: raise PolicyError(f'`{as_of}` is no time.', 'write it like 2013-05-01 or 2013-05-01T06:00:00Z.')
     found = promises(contract, table, as_of)
-    try: answers = ask_table(table, [o for p in found for o in p.asks])
-    except DataError: answers = {}
-    checks, seen = [keep(p, table, answers) for p in found], {}
+    known = ask_table(table, [o for p in found for o in p.asks])
+    checks, seen = [keep(p, table, known) for p in found], {}
     for c in checks:
         seen[c.id] = seen.get(c.id, 0) + 1
         if seen[c.id] > 1: c.id = f'{c.id}#{seen[c.id]}'
     return checks
 
 # %% ../nbs/04_contract.ipynb #b4616c9e
+def look(
+    f:Field, # A column
+)->dict: # present, distinct, low, high: Ibis scalars; None for what is not asked
+    "Say what to ask about a column that nobody has promised anything about"
+    numeric, plain = f.family in ('int', 'float'), f.family in ('int', 'float', 'string', 'boolean', 'time')
+    x = f.values.cast('float64') if f.values.type().is_decimal() else f.values
+    here = f.present if numeric else f.present & readable(f) if f.family == 'time' else None
+    low, high = (x.min(where=here), x.max(where=here)) if here is not None else (None, None)
+    return dict(present=f.count(f.present), distinct=x.nunique() if plain else None, low=low, high=high)
+
+# %% ../nbs/04_contract.ipynb #33067395
 def seen(
     table, # `Table`
-    name:str, # A column
-    f:Field, # The same
-)->dict: # present, distinct, low, high
-    "Look at what a column holds"
-    ordered = f.family in ('int', 'float', 'time') or f.spec.get('logicalType') == 'time'
-    x = f.seconds if f.family == 'time' else f.sql
-    ends = [f'{o}({x}) filter (where {f.present})' for o in ('min', 'max')] if ordered else ['null', 'null']
-    asks = [count_if(f.present), f'count(distinct {f.sql})', *ends]
-    found = ask_table(table, asks)
-    return dict(zip(('present', 'distinct', 'low', 'high'), (found[o] for o in asks)))
+    fields:list, # Its columns
+)->list: # A dict a column, as of `look`, with the answers
+    "Look at what all columns hold, in one pass"
+    asks = [look(f) for f in fields]
+    known = ask_table(table, [o for a in asks for o in a.values() if o is not None])
+    answer = lambda o: None if o is None or isinstance(known[o.op()], DataError) else known[o.op()]
+    return [{k: answer(o) for k,o in a.items()} for a in asks]
 
 # %% ../nbs/04_contract.ipynb #618f33b6
 def logical_type(
@@ -826,13 +1083,13 @@ def property_lines(
     "Write one column of a contract"
     kind, rows = logical_type(f), f.rows
     lines = [f'      - name: {json.dumps(f.name, ensure_ascii=False)}'] + ([f'        logicalType: {kind}'] if kind else [])
-    missing = rows - found['present']
+    missing = rows - (found['present'] or 0)
     lines.append('        required: true' if not missing else f'        # missing in {missing:,} of {rows:,} rows')
     if found['distinct'] == rows and rows > 1 and kind in ('integer', 'string'): lines.append('        # unique: true  # no value was seen twice')
-    if kind in ('integer', 'number') and found['low'] is not None and is_finite(found['high']):
+    if kind in ('integer', 'number') and is_finite(found['low']) and is_finite(found['high']):
         lines.append(f'        # logicalTypeOptions: {{minimum: {_written(found["low"])}, maximum: {_written(found["high"])}}}  # what was seen')
-    if kind in ('date', 'timestamp') and found['low'] is not None: lines.append(f'        # seen: {show_time(found["low"])} to {show_time(found["high"])}')
-    if kind == 'string' and 0 < found['distinct'] <= 100: lines.append(f'        # {found["distinct"]} different values were seen')
+    if kind in ('date', 'timestamp') and found['low'] is not None: lines.append(f'        # seen: {show_time(seconds_of(found["low"]))} to {show_time(seconds_of(found["high"]))}')
+    if kind == 'string' and 0 < (found['distinct'] or 0) <= 100: lines.append(f'        # {found["distinct"]} different values were seen')
     return lines
 
 # %% ../nbs/04_contract.ipynb #56fd80f3
@@ -846,12 +1103,12 @@ def infer_contract(
     name:str, # Of the contract and its table
 )->str: # YAML that loads as it is
     "Write a contract from what a table shows, ranges left to you"
-    fields = [Field({}, n, table.dtype(n), table.rows) for n in table.names]
+    fields = [Field({}, n, table.dtype(n), table.rows, table.expr) for n in table.names]
     quoted, timed = json.dumps(name, ensure_ascii=False), [f.name for f in fields if f.family == 'time']
     head = [f'# What {name} promises, inferred from {table.rows:,} rows. Open Data Contract Standard; lines with # are suggestions.',
         'kind: DataContract', 'apiVersion: v3.1.0', f'id: {quoted}', f'name: {quoted}', 'version: 0.1.0', 'status: draft', 'schema:', f'  - name: {quoted}',
         f'    # quality: [{{metric: rowCount, mustBeGreaterOrEqualTo: {table.rows//2}}}]', '    properties:']
-    body = [line for f in fields for line in property_lines(f, seen(table, f.name, f))]
+    body = [line for f,o in zip(fields, seen(table, fields)) for line in property_lines(f, o)]
     fresh = ['# slaProperties:', f'#   - {{property: freshness, value: 3, unit: d, element: {json.dumps(timed[0], ensure_ascii=False)}}}'] if timed else []
     return '\n'.join(head + body + fresh) + '\n'
 
@@ -867,5 +1124,5 @@ REASONS = dict(
     too_few_rows='find out which part was not delivered', too_many_rows='find out which part was delivered twice',
     rule_broken='read the rule and its query', stale='deliver newer data, or judge at the time it was meant for with --as-of',
     in_the_future='look for a mistyped date, or judge at a later time with --as-of',
-    no_value='the query must return one number; see what it returns', query_failed='mend the query of the rule',
+    no_value='the query must return one number; see what it returns', query_failed='mend the query of the rule; where the engine cannot be asked about a column, the message says why',
     no_time_column='name the column in `element`', not_checked='nothing; it is listed so that nobody believes it was checked')

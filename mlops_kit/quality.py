@@ -2,7 +2,7 @@
 
 *Quality* is judged against what the model learned from: a column that was half empty in training may be half empty now, and one that never was may not. The bounds are the policy's, in shares of rows, with exceptions per column that carry a reason.
 
-All of it is read from two profiles. Only duplicate rows need the rows, and are counted where the policy asks for it. Every column of the reference gets a check, whatever its kind.
+All of it is read from two profiles. Only duplicate rows need the table itself, and are counted by the engine that holds it where the policy asks for it. Every column of the reference gets a check, whatever its kind.
 
 Docs: https://mlops-kit.github.io/mlops_kit/quality.html.md"""
 
@@ -10,13 +10,16 @@ Docs: https://mlops-kit.github.io/mlops_kit/quality.html.md"""
 
 # %% auto #0
 __all__ = ['USUAL', 'REASONS', 'SURPRISE', 'Rules', 'column_check', 'missing_check', 'cleaner_check', 'nonfinite_check',
-           'empty_check', 'constant_check', 'category_checks', 'unseen', 'listed', 'new_check', 'gone_check',
-           'column_checks', 'apart', 'rows_check', 'duplicates_check', 'quality_checks']
+           'empty_check', 'most_frequent', 'constant_check', 'Categories', 'categories', 'Unseen', 'unseen',
+           'category_checks', 'unjudged', 'listed', 'between', 'new_check', 'gone_check', 'column_checks', 'apart',
+           'rows_check', 'count_rows', 'duplicates_check', 'quality_checks']
 
 # %% ../nbs/03b_quality.ipynb #908ea893
-from .core import Check, PolicyError, check, number, unknown
+from dataclasses import dataclass
+
+from .core import Check, DataError, PolicyError, check, number, unknown
 from .profile import Profile, exact
-from .table import storage
+from .table import storage, unchanged
 
 # %% ../nbs/03b_quality.ipynb #325307ea
 USUAL = dict(max_missing_increase=.1, max_missing=None, max_nonfinite=0., max_empty_increase=.1, max_new_categories=.05, max_duplicates=None)
@@ -50,7 +53,8 @@ REASONS = dict(
     duplicate_rows='remove the repeated rows; each would count twice',
     training_was_cleaner='the model never learned what to do here; train on data as it arrives',
     rows_needed='give the table itself: the profile does not hold what is asked',
-    not_judged='the reference profile does not hold the categories; look at the column yourself')
+    query_failed='the engine cannot compare rows by a column of this type; read the message',
+    not_judged='the profiles do not hold enough of the categories; look at the column yourself')
 
 # %% ../nbs/03b_quality.ipynb #480e0616
 def column_check(
@@ -103,47 +107,100 @@ def empty_check(r, c, rules):
 # %% ../nbs/03b_quality.ipynb #e3b1de15
 SURPRISE = .001
 
+def most_frequent(r)->float: # A share of the values
+    "How often the most frequent value of a column occurs, at most"
+    listed = (r.counts if exact(r) else getattr(r, 'top', None)) or {}
+    left = r.present - sum(listed.values())
+    room = max(left - (r.distinct - len(listed)) + 1, 1) if left else 0
+    return max(min(room, r.cells.counts.max()) if r.cells else room, *listed.values(), 0)/r.present
+
+# %% ../nbs/03b_quality.ipynb #aa9880df
 def constant_check(r, c, rules):
     "Check that a column that varied in training still varies; None where it never did"
     if c.distinct != 1 or not c.distinct_exact or r.distinct < 2 or c.kind == 'other': return None
-    often = max(r.counts.values())/r.present if exact(r) else 0.
-    chance = often**c.present
+    often = most_frequent(r)
     message = f'has one single value in {c.present:,} rows; training had {number(r.distinct)} values, the most frequent in {often:.0%} of rows'
-    return column_check('constant', c.name, chance > SURPRISE, message, 'constant', rules)
+    return column_check('constant', c.name, often**c.present > SURPRISE, message, 'constant', rules)
 
 # %% ../nbs/03b_quality.ipynb #23e07a68
+@dataclass
+class Categories:
+    "What a profile knows of a column's categories"
+    listed: dict # Value to count
+    others: int = 0 # How many values are not listed
+    rows: int = 0 # In how many rows they occur
+    exact: bool = True # False: `others` is an estimate
+
+# %% ../nbs/03b_quality.ipynb #da7e64bf
+def categories(c)->Categories: # None where the profile lists none
+    "Find the categories in a column's profile, without the empty string"
+    listed = c.counts if exact(c) else getattr(c, 'top', None)
+    if listed is None: return None
+    others, rows = c.distinct - len(listed), c.present - sum(listed.values())
+    hidden = bool(c.empty) and '' not in listed
+    return Categories({k: n for k,n in listed.items() if k != ''}, others - hidden, rows - c.empty*hidden, c.distinct_exact)
+
+# %% ../nbs/03b_quality.ipynb #fa05111e
+@dataclass
+class Unseen:
+    "Values that the other side does not list, and in how many rows new ones occur"
+    names: list # The most frequent first
+    low: int # At least so many rows
+    high: int # At most so many
+
+def unseen(
+    here:Categories, # Of one table
+    there:Categories, # Of the other
+)->Unseen:
+    "Find what is here and unknown there"
+    odd = {k: n for k,n in sorted(here.listed.items(), key=lambda o: -o[1]) if k not in there.listed}
+    counts, high = list(odd.values()), sum(odd.values()) + here.rows
+    known = sum(k not in here.listed for k in there.listed) # So many of the values that are not listed here may be known
+    if not known and not there.others: return Unseen(list(odd), high, high)
+    if there.others and not there.exact: return Unseen(list(odd), 0, high)
+    new = max(here.others - known, 0) if here.exact else 0 # Values, in a row each at least
+    return Unseen(list(odd), sum(counts[there.others:]) + max(new - max(there.others - len(counts), 0), 0), high)
+
+# %% ../nbs/03b_quality.ipynb #5f74c2f6
 def category_checks(r, c, rules)->list:
     "Check for new and vanished categories; nothing for a column that is no category"
     if 'category' not in (r.kind, c.kind) or 'number' in (r.kind, c.kind): return []
-    if r.counts is None or c.counts is None:
-        return [Check(f'quality:new:{c.name}', 'warn', f'`{c.name}` has too many categories for its profile; new ones were not looked for', 'not_judged', False, c.name)]
-    bound = rules.bound('max_new_categories', c.name)
-    new, gone = unseen(c.counts, r.counts), unseen(r.counts, c.counts)
-    return [found for found in (new_check(c, new, bound, rules), gone_check(r, c, gone, bound, rules)) if found]
+    there, here = categories(r), categories(c)
+    if there is None or here is None: return [unjudged(c.name, 'has too many categories for its profile; new ones were not looked for')]
+    found = new_check(c, unseen(here, there), rules), gone_check(r, c, unseen(there, here), rules)
+    return [o for o in found if o]
 
-# %% ../nbs/03b_quality.ipynb #fa05111e
-def unseen(counts, known)->dict: # The most frequent first
-    "Values that the other side does not know"
-    return {k: n for k,n in sorted(counts.items(), key=lambda o: -o[1]) if k not in known and k != ''}
+# %% ../nbs/03b_quality.ipynb #2ff68aed
+def unjudged(name, why)->Check:
+    "Say that new categories cannot be told from these profiles"
+    return Check(f'quality:new:{name}', 'warn', f'`{name}` {why}', 'not_judged', False, name)
 
 def listed(values)->str:
     "Name the first few of many"
-    return ', '.join(f'`{v}`' for v in list(values)[:3]) + (f' and {len(values) - 3:,} more' if len(values) > 3 else '')
+    return ', '.join(f'`{v}`' for v in values[:3]) + (f' and {len(values) - 3:,} more' if len(values) > 3 else '')
 
 # %% ../nbs/03b_quality.ipynb #74d7320e
-def new_check(c, new, bound, rules)->Check:
+def between(o:Unseen, rows:int)->str:
+    "Say how large a share is, or between which ends it lies"
+    low, high = o.low/rows, o.high/rows
+    return f'{low:.1%}' if o.low == o.high else f'{low:.1%} to {high:.1%}'
+
+def new_check(c, new:Unseen, rules)->Check:
     "Check the share of rows in categories that training never saw"
     if not c.present: return None
-    share = sum(new.values())/c.present
-    what = f'has {share:.1%} of its values in categories unseen in training ({listed(new)})' if new else 'has no category unseen in training'
-    return column_check('new', c.name, share <= bound, f'{what}, at most {bound:.1%} allowed', 'new_categories', rules, share, bound)
+    low, high, bound = new.low/c.present, new.high/c.present, rules.bound('max_new_categories', c.name)
+    names = f' ({listed(new.names)})' if new.names else ''
+    what = f'has {between(new, c.present)} of its values in categories unseen in training{names}' if high else 'has no category unseen in training'
+    if low <= bound < high: return unjudged(c.name, f'{what}; the profiles do not list them all, and {bound:.1%} are allowed{rules.why(c.name)}')
+    return column_check('new', c.name, high <= bound, f'{what}, at most {bound:.1%} allowed', 'new_categories', rules, high if high <= bound else low, bound)
 
 # %% ../nbs/03b_quality.ipynb #467d1aed
-def gone_check(r, c, gone, bound, rules):
+def gone_check(r, c, gone:Unseen, rules):
     "Note categories of training that no longer occur; None where they were rare"
-    share = sum(gone.values())/r.present if r.present else 0.
-    if share <= bound or not c.present: return None
-    return column_check('vanished', c.name, False, f'no longer shows {listed(gone)}, {share:.1%} of training', 'vanished_categories', rules, share, bound, blocking=False)
+    bound = rules.bound('max_new_categories', c.name)
+    if not r.present or not c.present or gone.low/r.present <= bound: return None
+    message = f'no longer shows {listed(gone.names) or "categories"}, {between(gone, r.present)} of training'
+    return column_check('vanished', c.name, False, message, 'vanished_categories', rules, gone.low/r.present, bound, blocking=False)
 
 # %% ../nbs/03b_quality.ipynb #73f3969b
 def column_checks(
@@ -177,6 +234,17 @@ def rows_check(
     return Check('quality:rows', 'pass' if enough else 'inconclusive', message, '' if enough else 'too_few_rows', value=rows, bound=min_rows, unit='rows')
 
 # %% ../nbs/03b_quality.ipynb #70c882ed
+def count_rows(
+    table, # `Table`
+    columns, # The columns by which rows are compared
+)->tuple: # Rows, and how many of them differ
+    "Count rows and distinct rows in one pass"
+    groups = table.expr.group_by(list(columns)).aggregate(n=table.expr.count())
+    found = table.run(groups.aggregate(rows=groups.n.sum(), distinct=groups.count())).to_pylist()[0]
+    unchanged(table, found['rows'])
+    return found['rows'], found['distinct']
+
+# %% ../nbs/03b_quality.ipynb #0e8e0688
 def duplicates_check(
     table, # `Table`, or None
     columns, # The columns by which rows are compared
@@ -184,10 +252,12 @@ def duplicates_check(
     blocking:bool=True, # False: it only warns
 )->Check:
     "Check the share of rows that repeat an earlier one"
-    if table is None: return Check('quality:duplicates', 'error', 'duplicate rows were asked for and the rows are not at hand', 'rows_needed')
-    names = ', '.join('"{}"'.format(n.replace('"', '""')) for n in columns)
-    share = 1 - table.sql(f'select count(*) as n from (select distinct {names} from {{t}})')[0]['n']/table.rows
-    return check('quality:duplicates', share <= bound, f'{share:.2%} of {table.rows:,} rows repeat another, at most {bound:.2%} allowed', 'duplicate_rows',
+    id = 'quality:duplicates'
+    if table is None or not columns: return Check(id, 'error', 'duplicate rows were asked for and the rows are not at hand', 'rows_needed')
+    try: rows, distinct = count_rows(table, columns)
+    except DataError as e: return Check(id, 'error', f'duplicate rows could not be counted: {e.message}', 'query_failed')
+    share = 1 - distinct/rows
+    return check(id, share <= bound, f'{share:.2%} of {rows:,} rows repeat another, at most {bound:.2%} allowed', 'duplicate_rows',
         value=share, bound=bound, unit='share', blocking=blocking)
 
 # %% ../nbs/03b_quality.ipynb #0eacae30

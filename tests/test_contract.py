@@ -1,6 +1,7 @@
 "What a contract may say, and what each promise finds in data that breaks it."
 import datetime as dt
 import decimal
+from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +11,7 @@ import toy
 from conftest import ROOT
 
 from mlops_kit.contract import (OPERATORS, REASONS, contract_checks, infer_contract, load_contract)
-from mlops_kit.core import EXIT, PolicyError, Verdict, file_digest
+from mlops_kit.core import EXIT, DataError, PolicyError, Verdict, file_digest
 from mlops_kit.table import open_table
 
 UTC = dt.timezone.utc
@@ -403,9 +404,31 @@ def test_a_contract_about_several_tables(tmp_path):
 
 def test_one_promise_that_cannot_be_asked_spares_the_others(tmp_path, monkeypatch):
     from mlops_kit import contract
-    monkeypatch.setattr(contract, 'required_promise', lambda f: contract.Promise(f'required:{f.name}', None, ['no_such_function(1)']))
+    monkeypatch.setattr(contract, 'required_promise', lambda f: contract.Promise(f'required:{f.name}', None, [f.values.cast('string').cast('date').max()]))
     assert found(tmp_path, pa.table(dict(a=[-1], b=[1])), ['{name: a, required: true, logicalTypeOptions: {minimum: 0}}', '{name: b}']) == {
         'required:a': ('error', 'query_failed'), 'minimum:a': ('fail', 'out_of_range')}
+
+
+def test_promises_that_cannot_be_written_spare_the_others(tmp_path, monkeypatch):
+    from mlops_kit import contract
+    monkeypatch.setattr(contract, 'required_promise', lambda f: f.values < 'x')
+    bad = found(tmp_path, pa.table(dict(a=[-1], b=[-1])), ['{name: a, required: true}', '{name: b, logicalTypeOptions: {minimum: 0}}'])
+    assert bad == {'required:a': ('error', 'query_failed'), 'minimum:b': ('fail', 'out_of_range')}
+
+
+@pytest.mark.parametrize('limit', [9223372036854775807, 9007199254740993, 0.0001, 1e30, 123456789012.125])
+def test_bounds_of_decimals_far_from_the_column(limit, tmp_path):
+    rows = pa.table(dict(a=[D('1.50'), None]))
+    assert found(tmp_path, rows, [f'{{name: a, logicalTypeOptions: {{maximum: {max(limit, 2)!r}}}}}'.replace('e+', '.0e+')]) == {}
+    assert found(tmp_path, rows, [f'{{name: a, logicalTypeOptions: {{maximum: {-limit!r}}}}}'.replace('e+', '.0e+')]) == {'maximum:a': ('fail', 'out_of_range')}
+
+
+def test_a_table_that_changes_is_not_judged(tmp_path):
+    contract = load_contract(contract_of(tmp_path, ['{name: a}']))
+    pq.write_table(pa.table(dict(a=[1, 2])), tmp_path/'t.parquet')
+    table = open_table(tmp_path/'t.parquet')
+    pq.write_table(pa.table(dict(a=[1, 2, 3])), tmp_path/'t.parquet')
+    with pytest.raises(DataError): contract_checks(contract, table)
 
 
 # Inference
@@ -424,3 +447,239 @@ def test_an_inferred_freshness_can_be_uncommented(tmp_path):
     text = infer_contract(open_table(pa.table(dict(at=TYPES['stamp'], n=[1, 2]))), 't')
     (tmp_path/'c.yaml').write_text(text.replace('# slaProperties:', 'slaProperties:').replace('#   - {', '  - {'))
     assert load_contract(tmp_path/'c.yaml').data['slaProperties'][0]['element'] == 'at'
+
+
+# Engines: one contract with every kind of promise, over the same rows wherever they live
+
+RICH = """kind: DataContract
+apiVersion: v3.2.0
+id: rich
+version: 1.0.0
+status: active
+schema:
+  - name: rich
+    quality:
+      - {metric: rowCount, mustBeGreaterThan: 3}
+      - {metric: duplicateValues, mustBe: 0, arguments: {properties: [n, code]}}
+      - {type: sql, name: query, query: 'select max(n) from ${table}', mustBeLessThan: 100}
+      - {type: text, description: believed}
+    properties:
+      - {name: id, logicalType: integer, required: true, unique: true, primaryKey: true, primaryKeyPosition: 1}
+      - {name: n, logicalType: integer, logicalTypeOptions: {minimum: 0.5, exclusiveMaximum: 10, multipleOf: 2, format: i8}, quality: [{metric: nullValues, unit: percent, mustBeLessThan: 30}]}
+      - {name: BIG, logicalType: integer, logicalTypeOptions: {maximum: 9007199254740993, exclusiveMinimum: 3, format: u64}, unique: true}
+      - {name: whole, logicalType: integer, logicalTypeOptions: {maximum: 100}}
+      - {name: wind, logicalType: number, required: true, logicalTypeOptions: {minimum: 0, maximum: 120}, quality: [{metric: nullValues, mustBe: 1}, {metric: missingValues, mustBe: 2, arguments: {missingValues: [null, -999]}}]}
+      - {name: half, logicalType: number, logicalTypeOptions: {minimum: 0.1, maximum: 0.7, multipleOf: 0.1}, quality: [{metric: invalidValues, mustBe: 0, arguments: {validValues: [0.1, 0.7]}}]}
+      - {name: fare, logicalType: number, unique: true, logicalTypeOptions: {minimum: 0.1, maximum: 1.5, multipleOf: 0.25}, enum: [{value: 0.1}, {value: 1.5}]}
+      - {name: code, logicalType: string, required: true, logicalTypeOptions: {pattern: '^[A-Z\\d]{2}$', minLength: 2, maxLength: 2}, enum: [{value: UA}, {value: "o'b"}], quality: [{metric: invalidValues, unit: percent, mustBeLessThan: 40, arguments: {pattern: '^\\w.$', validValues: [UA, DL, ""]}}, {metric: missingValues, mustBe: 1}, {metric: duplicateValues, mustBeLessThan: 2}]}
+      - {name: note, logicalType: string, logicalTypeOptions: {pattern: '(?i)^.\\b.*[^x]$', maxLength: 3}, quality: [{metric: invalidValues, mustBe: 0, arguments: {pattern: '[[:alpha:]]'}, severity: warning}]}
+      - {name: mail, logicalType: string, logicalTypeOptions: {format: email}}
+      - {name: ok, logicalType: boolean, enum: [{value: true}]}
+      - {name: day, logicalType: date, logicalTypeOptions: {minimum: '2013-04-02', exclusiveMaximum: '2013-04-30'}}
+      - {name: night, logicalType: date, logicalTypeOptions: {minimum: '2013-04-02'}}
+      - {name: hour, logicalType: timestamp, required: true, logicalTypeOptions: {maximum: '2013-04-30T11:59:59.5Z'}}
+      - {name: zoned, logicalType: timestamp, logicalTypeOptions: {exclusiveMinimum: '2013-04-01T02:00:00+02:00', maximum: '2013-04-29T20:00:00-04:00'}}
+      - {name: clock, logicalType: time, logicalTypeOptions: {minimum: '08:00', maximum: '09:30:00.5'}}
+      - {name: 'a "b" c', logicalType: string, unique: true, quality: [{type: sql, name: about, query: 'select count(distinct ${column}) from ${table}', mustBe: 4}]}
+      - {name: Größe, logicalType: number, physicalType: DOUBLE, quality: [{metric: duplicateValues, unit: percent, mustBe: 0}]}
+      - {name: promised, logicalType: string, required: true}
+      - {name: empty, logicalType: number, logicalTypeOptions: {minimum: 0}}
+      - {name: mistaken, logicalType: timestamp, logicalTypeOptions: {minimum: '2013-04-02'}}
+      - {name: computed, semanticType: measure}
+slaProperties:
+  - {property: freshness, value: 36, unit: h, element: rich.hour}
+  - {property: latency, value: 3, unit: d, element: rich.zoned}
+  - {property: ly, value: 3, unit: d, element: rich.day}
+  - {property: retention, value: 3, unit: y}
+"""
+INF, NAN, D = float('inf'), float('nan'), decimal.Decimal
+HOUR = [dt.datetime(2013, 4, o, 12, 0, 0, 250000) for o in (1, 29, 30)] + [None, dt.datetime(2013, 4, 30, 11, 59, 59, 500000)]
+RICH_ROWS = pa.table(dict(
+    id=[1, 2, 3, 4, 4], n=pa.array([2, 2, 0, 11, None], pa.int32()), BIG=[9007199254740993, 9007199254740994, 3, None, 5], whole=[1., 2.5, 1e300, INF, NAN],
+    wind=[0., -999., 130., INF, NAN], half=pa.array([.1, .7, .5, NAN, None], pa.float32()), fare=[D('0.10'), D('1.50'), D('1.50'), D('1.51'), None],
+    code=['UA', 'UA', 'ß€', '', "o'b"], note=['A\n', 'a\nb', 'ﬀ😀x', None, '1'], mail=['a@b.org', 'a.b.org', 'a@b', None, '@'], ok=[True, False, None, True, True],
+    day=[dt.date(2013, 4, o) for o in (1, 2, 29, 30)] + [None], night=pa.array([dt.datetime(2013, 4, o) for o in (1, 2, 3)] + [dt.datetime(2013, 4, 30, 1), None], pa.timestamp('us')),
+    hour=pa.array(HOUR, pa.timestamp('us')), zoned=pa.array([o and o.replace(tzinfo=UTC) for o in [dt.datetime(2013, 4, 1), *HOUR[1:]]], pa.timestamp('us', 'UTC')),
+    clock=pa.array([dt.time(7, 59), dt.time(8), dt.time(9, 30, 0, 500000), dt.time(9, 30, 1), None], pa.time64('us')),
+    **{'a "b" c': ['x', 'X', 'x', 'x ', None], 'Größe': [0., -0., .1 + .2, .3, NAN], 'empty': pa.array([None]*5, pa.float64()), 'mistaken': [1, 2, 3, 4, 5], 'extra': ['a']*5}))
+
+
+def in_postgres(address, rows, name):
+    "Write an Arrow table to PostgreSQL"
+    import psycopg
+    from psycopg import sql
+    words = {'int32': 'integer', 'int64': 'bigint', 'double': 'double precision', 'float': 'real', 'string': 'text', 'bool': 'boolean', 'date32[day]': 'date',
+             'timestamp[us]': 'timestamp', 'timestamp[us, tz=UTC]': 'timestamptz', 'time64[us]': 'time'}
+    columns = [sql.SQL('{} {}').format(sql.Identifier(f.name), sql.SQL(words.get(str(f.type), 'numeric(9, 2)'))) for f in rows.schema]
+    with psycopg.connect(address) as con:
+        con.execute(sql.SQL('drop table if exists {}').format(sql.Identifier(name)))
+        con.execute(sql.SQL('create table {} ({})').format(sql.Identifier(name), sql.SQL(', ').join(columns)))
+        with con.cursor() as cursor, cursor.copy(sql.SQL('copy {} from stdin').format(sql.Identifier(name))) as copy:
+            for row in rows.to_pylist(): copy.write_row(list(row.values()))
+    return f'{address}?table={name}'
+
+
+def rich_checks(tmp_path, data, without=()):
+    "Check id to status, reason and value; the message is for people"
+    path = tmp_path/'rich.yaml'
+    path.write_text(''.join(line for line in RICH.splitlines(True) if not any(f'name: {o},' in line for o in without)))
+    table = open_table(data)
+    table.uri = 'rich'
+    return {c.id: (c.status, c.reason, c.value) for c in contract_checks(load_contract(path), table, as_of='2013-05-01T12:00:00Z')}
+
+
+def agree(a, b):
+    "Are two dicts of checks the same, values to 1e-9?"
+    near = lambda x, y: x is y or None not in (x, y) and (x == y or abs(x - y) <= 1e-9*max(abs(x), abs(y)))
+    assert list(a) == list(b)
+    assert {k: (a[k], b[k]) for k in a if a[k][:2] != b[k][:2] or not near(a[k][2], b[k][2])} == {}
+
+
+@pytest.fixture
+def rich_parquet(tmp_path):
+    pq.write_table(RICH_ROWS, tmp_path/'rich.parquet')
+    return tmp_path/'rich.parquet'
+
+
+def test_the_rich_contract_finds_what_is_wrong(tmp_path, rich_parquet):
+    checks = rich_checks(tmp_path, rich_parquet)
+    assert 'error' not in {o[0] for o in checks.values()}
+    passes = {k.split(':', 1)[1] for k, v in checks.items() if v[0] == 'pass' and k.split(':')[0] not in ('column', 'type', 'required')}
+    assert passes == {'n', 'n:nullValues', 'BIG', 'wind:nullValues', 'wind:missingValues', 'half', 'fare', 'code:missingValues', 'code:duplicateValues', 'note', 'rowCount', 'query', 'freshness', 'latency', 'ly'}
+    unasked = {k for k, v in checks.items() if v[0] == 'warn'}
+    assert unasked == {'column:computed', 'minimum:empty', 'minimum:mistaken', 'rule:text', 'sla:retention'}
+    assert [checks[k][2] for k in ('maximum:BIG', 'type:whole', 'maximum:fare', 'pattern:code', 'type:night', 'maximum:zoned', 'rule:about')] == [9007199254740994, 2, 1.51, 3, 1, 2, 3]
+
+
+def test_the_same_verdicts_in_duckdb(tmp_path, rich_parquet):
+    import duckdb
+    import ibis
+    with duckdb.connect(str(tmp_path/'rich.db')) as con: con.execute(f"create table rich as from '{rich_parquet}'")
+    file = rich_checks(tmp_path, rich_parquet)
+    agree(file, rich_checks(tmp_path, RICH_ROWS))
+    agree(file, rich_checks(tmp_path, RICH_ROWS.to_pandas(types_mapper=pd.ArrowDtype)))
+    agree(file, rich_checks(tmp_path, f'duckdb:///{tmp_path}/rich.db?table=rich'))
+    agree(file, rich_checks(tmp_path, ibis.memtable(RICH_ROWS)))
+    agree(file, rich_checks(tmp_path, ibis.duckdb.connect(tmp_path/'rich.db').table('rich').filter(ibis._.extra == 'a')))
+
+
+def test_the_same_verdicts_in_postgres(tmp_path, rich_parquet, postgres):
+    agree(rich_checks(tmp_path, rich_parquet), rich_checks(tmp_path, in_postgres(postgres, RICH_ROWS, 'rich')))
+
+
+def test_the_same_verdicts_over_a_query_of_postgres(tmp_path, rich_parquet, postgres):
+    in_postgres(postgres, RICH_ROWS, 'RICH 100%')
+    query = quote("select * from \"RICH 100%\" where extra like '%a' or true")
+    agree(rich_checks(tmp_path, rich_parquet), rich_checks(tmp_path, f'{postgres}?query={query}'))
+
+
+def test_a_server_is_asked_once_and_keeps_its_rows(tmp_path, postgres, monkeypatch):
+    from mlops_kit.table import Table
+    asked, ask = [], Table.ask
+    monkeypatch.setattr(Table, 'ask', lambda t, **scalars: asked.append(len(scalars)) or ask(t, **scalars))
+    for name in ('arrow', 'batches', 'frame'): monkeypatch.setattr(Table, name, lambda *args, **kwargs: pytest.fail('rows were read'))
+    assert len(rich_checks(tmp_path, in_postgres(postgres, RICH_ROWS, 'rich'))) > 90
+    assert len(asked) == 1 and asked[0] > 90
+
+
+def test_a_connection_that_drops_is_no_verdict(tmp_path, postgres):
+    import psycopg
+    table = open_table(in_postgres(postgres, ROWS, 'dropped'))
+    with psycopg.connect(postgres) as con: con.execute('select pg_terminate_backend(%s)', [table.expr.get_backend().con.info.backend_pid])
+    with pytest.raises(DataError, match='was lost') as e: contract_checks(load_contract(contract_of(tmp_path, ['{name: a}', '{name: n}'])), table)
+    assert e.value.exit_code == EXIT['error'] and '\n' not in str(e.value)
+
+
+def test_names_that_need_quotes_in_postgres(tmp_path, postgres):
+    import json
+    names = ['a b', 'a"b', "a'b", 'a.b', 'select', 'Größe', 'a;drop table t', '${column}', '100%', '%s', 'UP', 'up']
+    spec = [f'{{name: {json.dumps(o)}, logicalType: integer, required: true, unique: true, quality: [{{type: sql, query: "select max(${{column}}) from ${{table}}", mustBe: 1}}]}}' for o in names]
+    bad = found(tmp_path, in_postgres(postgres, pa.table({o: [1, 1, None] for o in names}), 'names'), spec)
+    assert set(bad) == {f'{k}:{o}' for o in names for k in ('required', 'unique')}
+
+
+def test_patterns_about_what_is_no_text(tmp_path, postgres):
+    rows = pa.table(dict(d=[dt.date(2013, 4, 30)], i=[12], b=[True], f=[1.], m=[D('1.50')]))
+    spec = [f"{{name: {k}, quality: [{{metric: invalidValues, mustBe: 0, arguments: {{pattern: '{p}'}}}}]}}" for k, p in dict(d=r'^2013-04-30$', i='^12$', b='^true$', f=r'^1\.0$', m=r'^1\.50$').items()]
+    assert found(tmp_path, rows, spec) == {}
+    assert found(tmp_path, in_postgres(postgres, rows, 'texted'), spec) == {'rule:f:invalidValues': ('warn', 'not_checked')}
+
+
+def test_one_promise_that_postgres_cannot_be_asked_spares_the_others(tmp_path, postgres, monkeypatch):
+    from mlops_kit import contract
+    monkeypatch.setattr(contract, 'filled_promise', lambda f: contract.Promise(f'column:{f.name}', None, [f.values.cast('string').cast('int64').max()]) if f.name in ('code', 'note') else None)
+    checks = rich_checks(tmp_path, in_postgres(postgres, RICH_ROWS, 'rich'))
+    assert {k for k, v in checks.items() if v[0] == 'error'} == {'column:code', 'column:note'}
+    assert checks['minimum:n'][:2] == ('fail', 'out_of_range') and checks['rule:query'][0] == 'pass'
+
+
+@pytest.mark.spark
+def test_the_same_verdicts_in_spark(tmp_path, spark):
+    rows = RICH_ROWS.drop_columns(['clock'])
+    pq.write_table(rows, tmp_path/'rich.parquet')
+    agree(rich_checks(tmp_path, tmp_path/'rich.parquet', ['clock']), rich_checks(tmp_path, spark.read.parquet(str(tmp_path/'rich.parquet')), ['clock']))
+
+
+# Patterns mean the same everywhere
+
+PATTERNS = [r'^[A-Z]{2}$', r'^a.b$', r'^\w+$', r'^\W$', r'\d', r'^\D+$', r'^[\d\s]+$', r'\bb\b', r'\Bb', r'b\B', r'[^a-z]', r'^[]\[&-]+$', r'\.', r'^\x41', r'\x{df}', r'(?i)^[a-d]+$',
+            r'^(?:a|b)(?P<n>b)?$', r'{', r'^a{1,2}$', r'^[[:upper:]_]+$', r'\Aa', r'a\z', r"'", r'\\', r'^$', r'\t', r'[\n]', r'^.{3}$', r'\/', r'[a[]', r'[:A:]', r'[^]]$', r'^[a-]', r'[.$^]', r'[&&_]', r'a{', r'(?:)', r'x|']
+TEXTS = ['UA', 'UA\n', 'a\nb', 'a.b', 'axb', 'a_1', 'ß', 'b', 'ab', 'a b', 'b\u00e4', '12 3', '\u0663', '[]&-', 'A', 'k', '\u212a', '{', '{1}', 'aa', 'A_B', "o'b", '\\', '', '\t', '\r', '\u2028', 'a\r', '😀ab', '/', None]
+
+
+def pattern_counts(data):
+    "How many texts each pattern finds"
+    from mlops_kit.contract import Field, rewritten
+    t = open_table(data)
+    f = Field({}, 't', t.dtype('t'), t.rows, t.expr)
+    return t.ask(**{f'a{i}': f.count(f.values.re_search(rewritten(o, f.engine))) for i, o in enumerate(PATTERNS)})
+
+
+def test_patterns_find_the_same_in_postgres(postgres):
+    rows = pa.table(dict(t=TEXTS))
+    ours, theirs = pattern_counts(rows), pattern_counts(in_postgres(postgres, rows, 'texts'))
+    assert {PATTERNS[int(k[1:])]: (v, theirs[k]) for k, v in ours.items() if v != theirs[k]} == {}
+
+
+@pytest.mark.spark
+def test_patterns_find_the_same_in_spark(tmp_path, spark):
+    pq.write_table(pa.table(dict(t=TEXTS)), tmp_path/'texts.parquet')
+    ours, theirs = pattern_counts(tmp_path/'texts.parquet'), pattern_counts(spark.read.parquet(str(tmp_path/'texts.parquet')))
+    assert {PATTERNS[int(k[1:])]: (v, theirs[k]) for k, v in ours.items() if v != theirs[k]} == {}
+
+
+def test_a_pattern_that_an_engine_cannot_search_for_is_not_checked(tmp_path, postgres):
+    rows = pa.table(dict(a=['x', 'é']))
+    spec = [r"{name: a, logicalTypeOptions: {pattern: '^\pL$'}, quality: [{metric: invalidValues, mustBe: 0, arguments: {pattern: '^\pL$'}}]}"]
+    assert found(tmp_path, rows, spec) == {}
+    assert found(tmp_path, in_postgres(postgres, rows, 'letters'), spec) == {'pattern:a': ('warn', 'not_checked'), 'rule:a:invalidValues': ('warn', 'not_checked')}
+
+
+# What only PostgreSQL has
+
+ODD = """create type temper as enum ('calm', 'wild'); create table oddities (e temper, u uuid, j jsonb, c char(3), v varchar(9), m numeric, x numeric(9, 2), at timestamptz, day date, t timetz, a integer[], p point);
+    insert into oddities values ('calm', '6f4b5c1e-9d0a-4f0e-8a55-2f5c2f1d2013', '{"a": 1}', 'ab', 'v', 'NaN', 'NaN', 'infinity', 'infinity', '08:00+00', '{1}', '(1,2)'),
+    ('wild', null, null, 'abc', 'w', 1.5, 2, '2013-04-30 12:00+00', '2013-04-30', '09:00+00', null, null)"""
+
+
+def test_types_that_only_postgres_has(tmp_path, postgres):
+    import psycopg
+    with psycopg.connect(postgres) as con: con.execute(ODD)
+    spec = ['{name: e, logicalType: string, unique: true, enum: [{value: calm}, {value: angry}]}', '{name: u, logicalType: string, logicalTypeOptions: {format: uuid}, unique: true}', '{name: j}',
+            '{name: c, logicalType: string, logicalTypeOptions: {maxLength: 2}}', '{name: v, physicalType: varchar(9), unique: true}', '{name: m, logicalType: number, required: true, logicalTypeOptions: {minimum: 1}}',
+            '{name: x, logicalType: number, required: true, logicalTypeOptions: {maximum: 1.5}}', '{name: at, logicalType: timestamp, logicalTypeOptions: {maximum: "2014-01-01"}}',
+            '{name: day, logicalType: date, logicalTypeOptions: {minimum: "2014-01-01"}}', '{name: t, logicalType: time, logicalTypeOptions: {minimum: "08:30"}}', '{name: a, logicalType: array}', '{name: p, logicalType: object, unique: true}']
+    path = contract_of(tmp_path, spec, sla='[{property: freshness, value: 3, unit: d, element: at}, {property: ly, value: 3, unit: d, element: day}]')
+    path.write_text(path.read_text().replace('v3.1.0', 'v3.2.0'))
+    bad = {c.id: (c.status, c.reason) for c in contract_checks(load_contract(path), open_table(f'{postgres}?table=oddities'), '2013-05-01') if c.status != 'pass'}
+    assert bad == {'enum:e': ('fail', 'out_of_range'), 'maxLength:c': ('fail', 'out_of_range'), 'required:m': ('fail', 'null_values'), 'required:x': ('fail', 'null_values'), 'maximum:x': ('fail', 'out_of_range'),
+                   'maximum:at': ('fail', 'out_of_range'), 'minimum:day': ('fail', 'out_of_range'), 'minimum:t': ('fail', 'out_of_range'), 'type:p': ('warn', 'not_checked'), 'unique:p': ('error', 'query_failed'),
+                   'sla:freshness': ('fail', 'in_the_future'), 'sla:ly': ('fail', 'in_the_future')}
+
+
+def test_a_contract_is_inferred_on_any_engine(tmp_path, postgres):
+    whole = RICH_ROWS.drop_columns(['mistaken', 'empty'])
+    here, there = (infer_contract(open_table(o), 'rich') for o in (whole, in_postgres(postgres, whole, 'whole')))
+    assert here == there
+    (tmp_path/'c.yaml').write_text(there)
+    assert Verdict('contract', contract_checks(load_contract(tmp_path/'c.yaml'), open_table(f'{postgres}?table=whole'))).status == 'pass'
