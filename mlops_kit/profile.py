@@ -10,14 +10,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/profile.html.md"""
 
 # %% auto #0
 __all__ = ['BLOCK', 'CAP', 'CELLS', 'HUGE', 'COUNTERS', 'REGISTERS', 'TOP', 'PROFILE_FILE', 'PROFILE_SCHEMA', 'SMALLEST',
-           'GROUPS', 'ROOM', 'FEWER', 'Counts', 'blocks', 'runs', 'read_numbers', 'count_numbers', 'code_counts',
-           'counted', 'count_values', 'count_booleans', 'count_column', 'settle', 'count_times', 'count_presence',
-           'float_keys', 'key_floats', 'first_bits', 'bits_for', 'Cells', 'fold', 'make_cells', 'edges', 'hashed',
-           'make_sketch', 'estimate', 'ColumnProfile', 'moments', 'plain_values', 'column_profile', 'describe',
-           'most_frequent', 'number_profile', 'exact', 'sketch_of', 'points', 'histogram', 'quantile', 'bars',
-           'sparkline', 'Profile', 'missing_column', 'profile_rows', 'profile_html', 'numbers_there', 'facts_there',
-           'ask_facts', 'alone', 'values_there', 'counts_there', 'count_there', 'magnitude', 'from_bytes',
-           'cells_there', 'profile_there', 'np_objects', 'plain_time', 'asked_there', 'profile_column', 'profile',
+           'GROUPS', 'ROOM', 'FEWER', 'Counts', 'blocks', 'runs', 'read_sorted', 'read_numbers', 'count_numbers',
+           'code_counts', 'counted', 'count_values', 'count_booleans', 'count_column', 'settle', 'count_times',
+           'count_presence', 'float_keys', 'key_floats', 'first_bits', 'bits_for', 'Cells', 'fold', 'make_cells',
+           'edges', 'hashed', 'make_sketch', 'estimate', 'ColumnProfile', 'moments', 'plain_values', 'column_profile',
+           'describe', 'most_frequent', 'ordered_profile', 'exact', 'sketch_of', 'points', 'histogram', 'quantile',
+           'bars', 'sparkline', 'Profile', 'missing_column', 'profile_rows', 'profile_html', 'numbers_there',
+           'facts_there', 'ask_facts', 'alone', 'values_there', 'counts_there', 'count_there', 'magnitude',
+           'from_bytes', 'cells_there', 'profile_there', 'np_objects', 'plain_time', 'profile_column', 'profile',
            'slices', 'pack_cells', 'unpack_cells', 'profile_json', 'packed', 'fitted', 'shrunk', 'key_bits',
            'save_profile', 'load_profile', 'coarsen', 'merge_cells', 'as_cells', 'merge_spread', 'merge_counts',
            'merged_kind', 'merge_values', 'merge_distinct', 'merge_top', 'merge_columns', 'merge']
@@ -54,7 +54,7 @@ class Counts:
     def rows(self): return self.present + self.missing + self.nonfinite
 
 # %% ../nbs/03_profile.ipynb #5be2609a
-BLOCK = 2**17 # Numbers looked at at once: they fit into a processor's cache
+BLOCK = 2**14 # Numbers looked at at once: they fit into a processor's cache
 
 def blocks(
     values, # numpy array
@@ -72,25 +72,40 @@ def runs(
     return values[starts], np.diff(np.append(starts, len(values)))
 
 # %% ../nbs/03_profile.ipynb #75e1a695
+def read_sorted(
+    table, # `Table`
+    name, # A column of numbers or times
+    space=None, # numpy array of 64-bit items that may be written to, as long as the table
+)->tuple: # What is there, sorted; how many are missing
+    "Read a column batch by batch into one array, and sort it in place"
+    import numpy as np, pyarrow as pa
+    dtype, n, missing = table.dtype(name), 0, 0
+    family, decimal = storage(dtype), pa.types.is_decimal(dtype)
+    wanted = np.dtype('float64') if family == 'float' else np.dtype(dtype.to_pandas_dtype() if family == 'int' else pa.array([], dtype).to_numpy(zero_copy_only=False).dtype)
+    space = np.empty(table.rows) if space is None else space
+    values = space.view(wanted) if wanted.itemsize == 8 else np.empty(table.rows, dtype=wanted)
+    for o in table.batches([name]):
+        o, missing = o.column(0), missing + o.column(0).null_count
+        if n + len(o) > len(values): unchanged(table, n + len(o))
+        o = o.cast(pa.float64()) if decimal else o
+        o = o.fill_null(float('nan')) if family == 'float' else o.drop_null()
+        values[n:n + len(o)] = o.to_numpy(zero_copy_only=False)
+        n += len(o)
+    values[:n].sort()
+    return values[:n], missing
+
+# %% ../nbs/03_profile.ipynb #147ff3f4
 def read_numbers(
     table, # `Table`
     name, # A column of integers, floats or decimals
+    space=None, # As for `read_sorted`
 )->tuple: # Sorted finite numbers, how many are missing, how many infinite
-    "Read a column batch by batch into one array, and sort it in place"
-    import numpy as np, pyarrow as pa
-    whole, dtype = storage(table.dtype(name)) == 'int', table.dtype(name)
-    values, n, missing = np.empty(table.rows, dtype=str(dtype) if whole else 'float64'), 0, 0
-    for o in table.batches([name], rows=BLOCK):
-        o, missing = o.column(0), missing + o.column(0).null_count
-        if n + len(o) > table.rows: unchanged(table, n + len(o))
-        o = o.drop_null() if whole else o.cast(pa.float64()) if pa.types.is_decimal(o.type) else o
-        values[n:n + len(o)] = o.to_numpy(zero_copy_only=False)
-        n += len(o)
-    values = values[:n]
-    values.sort() # -inf first, then numbers, then inf, then NaN, which null has become
-    if whole: return values, missing, 0
+    "Read a column's finite numbers in order"
+    import numpy as np
+    values, missing = read_sorted(table, name, space)
+    if values.dtype.kind != 'f': return values, missing, 0
     first, last, end = values.searchsorted(-np.inf, 'right'), values.searchsorted(np.inf, 'left'), values.searchsorted(np.nan)
-    return values[first:last], n - int(end), int(first + end - last)
+    return values[first:last], len(values) - int(end), int(first + end - last)
 
 # %% ../nbs/03_profile.ipynb #06c8fa5e
 def count_numbers(
@@ -182,11 +197,8 @@ def count_times(
     name, # A column of dates or timestamps
 )->Counts:
     "Count times; equal times are one value"
-    import numpy as np
-    column = table.arrow([name])[0]
-    values = np.array(column.drop_null().to_numpy())
-    values.sort()
-    return Counts(*runs(values), column.null_count)
+    values, missing = read_sorted(table, name)
+    return Counts(*runs(values), missing)
 
 # %% ../nbs/03_profile.ipynb #63b1e87c
 def count_presence(
@@ -407,13 +419,15 @@ def most_frequent(
     return dict(zip(values[order].tolist(), kept.tolist())), (len(values) - len(order), int(counts.sum() - kept.sum()))
 
 # %% ../nbs/03_profile.ipynb #126348f0
-def number_profile(
+def ordered_profile(
     table, # `Table`
-    name, # A column of numbers
+    name, # A column of numbers or times
+    space=None, # As for `read_sorted`
 )->ColumnProfile:
-    "Profile numbers from their sorted array, without a copy of it"
+    "Profile numbers or times from their sorted array, without a copy of it"
     import numpy as np
-    values, missing, nonfinite = read_numbers(table, name)
+    timed = storage(table.dtype(name)) == 'time'
+    values, missing, nonfinite = (*read_sorted(table, name, space), 0) if timed else read_numbers(table, name, space)
     distinct = int(len(values) > 0) + sum(int(np.count_nonzero(b[1:] != b[:-1])) for _,b in blocks(values))
     known = dict(missing=missing, nonfinite=nonfinite)
     if distinct <= CAP: return column_profile(name, settle(table, name, Counts(*runs(values), **known)))
@@ -679,9 +693,10 @@ def cells_there(
 def profile_there(
     table, # `Table` that does not stream
     name, # A column
-    facts:dict, # What was asked about it
+    facts:dict, # What was asked about each column
 )->ColumnProfile:
     "Profile one column where it is"
+    facts = facts[name]
     if (facts.get('distinct') or 0) <= CAP: return column_profile(name, settle(table, name, counts_there(table, name, facts)))
     p = ColumnProfile(name, '', '', table.rows, **{k: v for k,v in facts.items() if k not in ('min', 'max')})
     p = settle(table, name, p)
@@ -713,21 +728,14 @@ def plain_time(
     if getattr(t, 'tzinfo', None): t = t.astimezone(timezone.utc).replace(tzinfo=None)
     return plain_values(np.array([np.datetime64(t)]))[0]
 
-def asked_there(
-    table, # `Table` that does not stream
-    names, # Its columns
-): # Callable: table, name -> ColumnProfile
-    "Ask about all columns, and say how one is profiled then"
-    facts = ask_facts(table, names)
-    return lambda table, name: profile_there(table, name, facts[name])
-
 # %% ../nbs/03_profile.ipynb #28d8b376
 def profile_column(
     table, # `Table`
     name, # A column
+    space=None, # As for `read_sorted`
 )->ColumnProfile:
     "Profile one column of a table"
-    if storage(table.dtype(name)) in ('int', 'float'): return number_profile(table, name)
+    if storage(table.dtype(name)) in ('int', 'float', 'time'): return ordered_profile(table, name, space)
     return column_profile(name, count_column(table, name))
 
 def profile(
@@ -735,12 +743,13 @@ def profile(
     columns=None, # Names; all unless given
 )->Profile:
     "Take the profile of a table, one column at a time"
+    import numpy as np
     from tqdm import tqdm
     if not isinstance(table, Table): table = open_table(table)
     names = table.pick(columns)
-    ask = profile_column if table.streams else asked_there(table, names)
+    ask, what = (profile_column, np.empty(table.rows)) if table.streams else (profile_there, ask_facts(table, names))
     bar = tqdm(names, desc='profile', unit='column', delay=2, leave=False, disable=None)
-    return Profile(table.rows, {n: ask(table, n) for n in bar})
+    return Profile(table.rows, {n: ask(table, n, what) for n in bar})
 
 # %% ../nbs/03_profile.ipynb #ca82129a
 def slices(
