@@ -763,10 +763,11 @@ def pack_cells(
 )->dict: # Lists of small integers
     "Write cells small"
     import numpy as np
-    low, _ = edges(c)
-    inside = float_keys(np.clip(c.sums/c.counts, *edges(c))) - (c.keys << np.uint64(64 - c.bits))
+    low, rest = c.keys << np.uint64(64 - c.bits), np.uint64(2**(64 - c.bits) - 1)
+    inside = np.clip(float_keys(c.sums/c.counts), low, low | rest) - low
     steps = np.diff(c.keys.astype(object), prepend=0)
-    return dict(bits=c.bits, blur=c.blur, steps=steps.tolist(), counts=c.counts.tolist(), means=(inside >> np.uint64(64 - c.bits - slices(c.bits))).tolist())
+    blur = max(c.blur, 2.**-(slices(c.bits) + 1)*max(1, 2**(12 - c.bits)))
+    return dict(bits=c.bits, blur=blur, steps=steps.tolist(), counts=c.counts.tolist(), means=(inside >> np.uint64(64 - c.bits - slices(c.bits))).tolist())
 
 def unpack_cells(
     d:dict, # As `pack_cells` wrote it
@@ -777,8 +778,9 @@ def unpack_cells(
     keys, counts = np.cumsum(np.array(d['steps'], dtype='uint64'), dtype='uint64'), np.array(d['counts'], dtype='int64')
     rest = 64 - bits - cut
     middle = (np.array(d['means'], dtype='uint64') << np.uint64(rest)) + np.uint64(2**rest//2)
-    means = key_floats((keys << np.uint64(64 - bits)) + middle)
-    return Cells(bits, keys, counts, means*counts, max(d['blur'], 2.**-(cut + 1)*max(1, 2**(12 - bits))))
+    largest = float_keys([-np.finfo(float).max, np.finfo(float).max]) # Beyond lie infinity and what is no number
+    means = key_floats(np.clip((keys << np.uint64(64 - bits)) + middle, *largest))
+    return Cells(bits, keys, counts, means*counts, d['blur'])
 
 # %% ../nbs/03_profile.ipynb #d0e18601
 def _column_dict(c:ColumnProfile):
