@@ -109,7 +109,7 @@ SURPRISE = .001
 
 def most_frequent(r)->float: # A share of the values
     "How often the most frequent value of a column occurs, at most"
-    listed = (r.counts if exact(r) else getattr(r, 'top', None)) or {}
+    listed = (r.counts if exact(r) else r.top) or {}
     left = r.present - sum(listed.values())
     room = max(left - (r.distinct - len(listed)) + 1, 1) if left else 0
     return max(min(room, r.cells.counts.max()) if r.cells else room, *listed.values(), 0)/r.present
@@ -134,7 +134,7 @@ class Categories:
 # %% ../nbs/03b_quality.ipynb #da7e64bf
 def categories(c)->Categories: # None where the profile lists none
     "Find the categories in a column's profile, without the empty string"
-    listed = c.counts if exact(c) else getattr(c, 'top', None)
+    listed = c.counts if exact(c) else c.top
     if listed is None: return None
     others, rows = c.distinct - len(listed), c.present - sum(listed.values())
     hidden = bool(c.empty) and '' not in listed
