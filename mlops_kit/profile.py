@@ -11,16 +11,16 @@ Docs: https://mlops-kit.github.io/mlops_kit/profile.html.md"""
 # %% auto #0
 __all__ = ['BLOCK', 'CAP', 'CELLS', 'HUGE', 'COUNTERS', 'REGISTERS', 'TOP', 'PROFILE_FILE', 'PROFILE_SCHEMA', 'SMALLEST',
            'GROUPS', 'ROOM', 'FEWER', 'Counts', 'blocks', 'runs', 'read_sorted', 'read_numbers', 'count_numbers',
-           'code_counts', 'counted', 'count_values', 'count_booleans', 'count_column', 'settle', 'count_times',
-           'count_presence', 'float_keys', 'key_floats', 'first_bits', 'bits_for', 'Cells', 'fold', 'make_cells',
-           'edges', 'hashed', 'make_sketch', 'estimate', 'ColumnProfile', 'moments', 'plain_values', 'column_profile',
-           'describe', 'most_frequent', 'ordered_profile', 'exact', 'sketch_of', 'points', 'histogram', 'quantile',
-           'bars', 'sparkline', 'Profile', 'missing_column', 'profile_rows', 'profile_html', 'numbers_there',
-           'facts_there', 'ask_facts', 'alone', 'values_there', 'counts_there', 'count_there', 'magnitude',
-           'from_bytes', 'cells_there', 'profile_there', 'np_objects', 'plain_time', 'profile_column', 'profile',
-           'slices', 'pack_cells', 'unpack_cells', 'profile_json', 'packed', 'fitted', 'shrunk', 'key_bits',
-           'save_profile', 'load_profile', 'coarsen', 'merge_cells', 'as_cells', 'merge_spread', 'merge_counts',
-           'merged_kind', 'merge_values', 'merge_distinct', 'merge_top', 'merge_columns', 'merge']
+           'code_counts', 'np_objects', 'counted', 'count_values', 'count_booleans', 'count_column', 'settle',
+           'count_times', 'count_presence', 'float_keys', 'key_floats', 'first_bits', 'bits_for', 'Cells', 'fold',
+           'make_cells', 'edges', 'hashed', 'mixed', 'make_sketch', 'note', 'registers', 'estimate', 'ColumnProfile',
+           'moments', 'plain_values', 'column_profile', 'describe', 'most_frequent', 'survey', 'ordered_profile',
+           'exact', 'sketch_of', 'points', 'histogram', 'quantile', 'bars', 'sparkline', 'Profile', 'missing_column',
+           'profile_rows', 'profile_html', 'numbers_there', 'facts_there', 'ask_facts', 'alone', 'values_there',
+           'counts_there', 'count_there', 'magnitude', 'from_bytes', 'cells_there', 'profile_there', 'plain_time',
+           'profile_column', 'profile', 'slices', 'pack_cells', 'unpack_cells', 'profile_json', 'packed', 'fitted',
+           'shrunk', 'key_bits', 'save_profile', 'load_profile', 'coarsen', 'merge_cells', 'as_cells', 'merge_spread',
+           'merge_counts', 'merged_kind', 'merge_values', 'merge_distinct', 'merge_top', 'merge_columns', 'merge']
 
 # %% ../nbs/03_profile.ipynb #3abe4ee0
 import gzip, json, math
@@ -46,6 +46,7 @@ class Counts:
     present: int = None # How many values there are
     distinct: int = None # How many different ones
     empty: int = 0 # Empty strings among them
+    sketch: object = None # What estimates the distinct values of parts together, where the values were not kept
 
     def __post_init__(self):
         if self.present is None: self.present = int(self.counts.sum())
@@ -131,6 +132,14 @@ def code_counts(
     found = pa.concat_tables(tables).group_by('v').aggregate([('n', 'sum')]).combine_chunks() if len(tables) != 1 else tables[0]
     return found['v'].combine_chunks(), found['n' if len(tables) == 1 else 'n_sum'].to_numpy()
 
+# %% ../nbs/03_profile.ipynb #64a259ba
+def np_objects(
+    values, # Arrow array of strings
+): # numpy array of objects
+    "Take strings out of Arrow"
+    import numpy as np
+    return np.array(values.to_pylist(), dtype=object)
+
 # %% ../nbs/03_profile.ipynb #2bbaa9b7
 def counted(
     values, # Arrow array of distinct strings or booleans
@@ -142,9 +151,9 @@ def counted(
     text, present = storage(values.type) == 'string', int(counts.sum())
     at = pc.index(values, '').as_py() if text else -1
     known = dict(missing=missing, present=present, distinct=len(values), empty=int(counts[at]) if at >= 0 else 0)
-    if len(values) > CAP and kind_of(values.type, present, len(values)) == 'text': return Counts(None, None, **known)
+    if len(values) > CAP and kind_of(values.type, present, len(values)) == 'text': return Counts(None, None, **known, sketch=make_sketch(np_objects(values)))
     order = pc.sort_indices(values)
-    return Counts(np.array(values.take(order).to_pylist(), dtype=object if text else None), counts[order.to_numpy()], **known)
+    return Counts(np_objects(values.take(order)) if text else np.array(values.take(order).to_pylist()), counts[order.to_numpy()], **known)
 
 def count_values(
     table, # `Table`
@@ -272,10 +281,12 @@ def make_cells(
     values, # Sorted numbers
     counts=None, # How often each; once unless given
     most:int=CELLS, # At most so many cells
+    firsts=None, # As `first_bits` finds them, if they are known
 )->Cells:
     "Cut numbers into cells, as fine as `most` allows"
     import numpy as np
-    bits = bits_for(sum(first_bits(float_keys(b)) for _,b in blocks(values)), most)
+    if firsts is None: firsts = sum(first_bits(float_keys(b)) for _,b in blocks(values))
+    bits = bits_for(firsts, most)
     top = lambda o: float_keys(o) >> np.uint64(64 - bits)
     starts = np.concatenate([[0]] + [np.flatnonzero(np.diff(top(b))) + i + 1 for i,b in blocks(values)]).astype('int64')
     n = np.diff(np.append(starts, len(values))) if counts is None else np.add.reduceat(counts, starts)
@@ -299,12 +310,17 @@ def hashed(
     values, # numpy array of numbers, times or strings
 ): # numpy uint64
     "Hash values, the same in every part"
-    import numpy as np
     kind = values.dtype.kind
     if kind == 'O':
         from pandas.util import hash_array
         return hash_array(values, categorize=False)
-    x = float_keys(values) if kind == 'f' else values.astype('datetime64[us]' if kind == 'M' else 'int64').view('uint64')
+    return mixed(float_keys(values) if kind == 'f' else values.astype('datetime64[us]' if kind == 'M' else 'int64').view('uint64'))
+
+def mixed(
+    x, # numpy uint64
+): # numpy uint64
+    "Mix the bits of integers (splitmix64; Steele, Lea and Flood 2014)"
+    import numpy as np
     for shift, times in (30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb): x = (x ^ x >> np.uint64(shift))*np.uint64(times)
     return x ^ x >> np.uint64(31)
 
@@ -315,12 +331,24 @@ def make_sketch(
     "Sketch how many different values there are"
     import numpy as np
     seen = np.zeros(REGISTERS*64, dtype=bool)
-    for _,block in blocks(values):
-        h = hashed(block)
-        rank = 54 - np.frexp((h & np.uint64(2**53 - 1)).astype('float64'))[1] # 1 and the zeros that follow the first 11 bits
-        seen[(h >> np.uint64(53)).astype('int64')*64 + rank] = True
+    for _,block in blocks(values): note(seen, hashed(block))
+    return registers(seen)
+
+def note(
+    seen, # numpy bools (REGISTERS*64,): which run of zeros was seen behind which first bits
+    h, # numpy uint64: hashes
+)->None:
+    "Note what hashes look like"
+    import numpy as np
+    rank = 54 - np.frexp((h & np.uint64(2**53 - 1)).astype('float64'))[1] # 1 and the zeros that follow the first 11 bits
+    seen[(h >> np.uint64(53)).astype('int64')*64 + rank] = True
+
+def registers(seen):
+    "Keep the longest run of zeros behind each first bits"
+    import numpy as np
     return (seen.reshape(REGISTERS, 64)*np.arange(64)).max(1).astype('uint8')
 
+# %% ../nbs/03_profile.ipynb #e22d1ab0
 def estimate(
     sketch, # numpy uint8 (REGISTERS,)
 )->int:
@@ -388,6 +416,7 @@ def column_profile(
 )->ColumnProfile:
     "Sum up what was counted"
     p = ColumnProfile(name, c.kind, c.dtype, c.rows, c.missing, c.nonfinite, c.empty, c.distinct, c.kind != 'other' or not c.present)
+    p.sketch = c.sketch
     if not c.present: p.counts = {}
     if not c.present or c.values is None: return p
     if c.distinct <= CAP: p.counts = dict(zip(plain_values(c.values), c.counts.tolist()))
@@ -400,12 +429,13 @@ def describe(
     p:ColumnProfile, # Of numbers or times
     values, # Sorted
     counts=None, # How often each; once unless given
+    firsts=None, # As `first_bits` finds them, if they are known
 )->None:
     "Add the range, and of numbers the moments, and the cells where the values are not kept"
     p.min, p.max = plain_values(values[[0, -1]])
     if values.dtype.kind == 'M': return
     p.mean, p.std = (o if math.isfinite(o) else None for o in moments(values, counts))
-    if p.counts is None and max(abs(float(p.min)), abs(float(p.max))) < HUGE: p.cells = make_cells(values, counts)
+    if p.counts is None and max(abs(float(p.min)), abs(float(p.max))) < HUGE: p.cells = make_cells(values, counts, firsts=firsts)
 
 def most_frequent(
     values, # Distinct values
@@ -418,6 +448,21 @@ def most_frequent(
     kept = counts[order]
     return dict(zip(values[order].tolist(), kept.tolist())), (len(values) - len(order), int(counts.sum() - kept.sum()))
 
+# %% ../nbs/03_profile.ipynb #be3f3228
+def survey(
+    values, # Sorted numpy array
+)->tuple: # How many are different, `first_bits` of floats or None, and the sketch
+    "Look at sorted values block by block, while they are in the processor's cache"
+    import numpy as np
+    if values.dtype.kind != 'f':
+        distinct = int(len(values) > 0) + sum(int(np.count_nonzero(b[1:] != b[:-1])) for _,b in blocks(values))
+        return distinct, None, make_sketch(values) if distinct > CAP else None
+    firsts, seen = np.zeros(65, dtype='int64'), np.zeros(REGISTERS*64, dtype=bool)
+    for _,b in blocks(values):
+        firsts += first_bits(keys := float_keys(b))
+        note(seen, mixed(keys))
+    return int(len(values) > 0) + int(firsts[:64].sum()), firsts, registers(seen)
+
 # %% ../nbs/03_profile.ipynb #126348f0
 def ordered_profile(
     table, # `Table`
@@ -425,15 +470,12 @@ def ordered_profile(
     space=None, # As for `read_sorted`
 )->ColumnProfile:
     "Profile numbers or times from their sorted array, without a copy of it"
-    import numpy as np
     timed = storage(table.dtype(name)) == 'time'
     values, missing, nonfinite = (*read_sorted(table, name, space), 0) if timed else read_numbers(table, name, space)
-    distinct = int(len(values) > 0) + sum(int(np.count_nonzero(b[1:] != b[:-1])) for _,b in blocks(values))
-    known = dict(missing=missing, nonfinite=nonfinite)
+    (distinct, firsts, sketch), known = survey(values), dict(missing=missing, nonfinite=nonfinite)
     if distinct <= CAP: return column_profile(name, settle(table, name, Counts(*runs(values), **known)))
-    p = settle(table, name, ColumnProfile(name, '', '', table.rows, **known, distinct=distinct))
-    p.sketch = make_sketch(values)
-    describe(p, values)
+    p = settle(table, name, ColumnProfile(name, '', '', table.rows, **known, distinct=distinct, sketch=sketch))
+    describe(p, values, firsts=firsts)
     return p
 
 # %% ../nbs/03_profile.ipynb #57429157
@@ -712,13 +754,6 @@ def profile_there(
     return p
 
 # %% ../nbs/03_profile.ipynb #e8ca65cf
-def np_objects(
-    values, # Arrow array of strings
-): # numpy array of objects
-    "Take strings out of Arrow"
-    import numpy as np
-    return np.array(values.to_pylist(), dtype=object)
-
 def plain_time(
     t, # Python date or datetime
 )->str: # ISO text in UTC
@@ -962,7 +997,8 @@ def merge_distinct(
     sketch = np.maximum(*sketches) if all(o is not None for o in sketches) else None
     if counts is not None: return dict(distinct=len(counts), sketch=sketch)
     guess = estimate(sketch) if sketch is not None else 0
-    return dict(distinct=min(max(guess, a.distinct, b.distinct), a.distinct + b.distinct), distinct_exact=not (a.present and b.present), sketch=sketch)
+    exactly = not (a.present and b.present) and (a if a.present else b).distinct_exact
+    return dict(distinct=min(max(guess, a.distinct, b.distinct), a.distinct + b.distinct), distinct_exact=exactly, sketch=sketch)
 
 # %% ../nbs/03_profile.ipynb #0d4de7ab
 def merge_top(

@@ -32,7 +32,7 @@ def small(cap, cells):
     "Keep so few counts and cells that small data has cells already"
     smaller = tuple(cells if o == room.CELLS else o for o in make_cells.__defaults__)
     with patch.object(room, 'CAP', cap), patch.object(make_cells, '__defaults__', smaller), \
-        patch.object(room.merge_cells, '__defaults__', smaller): yield
+        patch.object(room.merge_cells, '__defaults__', (cells,)): yield
 
 
 def stored(values, parts=1, saved=False):
