@@ -8,6 +8,7 @@ Modules:
 - `mlops_kit.demo`: Every flight that left New York in 2013, a model of which ones will be late, and five acts: promoted, refused, stopped by broken data, replaced, rolled back.
 - `mlops_kit.dossier`: One page for one attempt to promote a version: what was decided, what the gates found, what changed, and what nobody looked at.
 - `mlops_kit.drift`: Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them.
+- `mlops_kit.engine`: A table in DuckDB, PostgreSQL or Spark answers questions about itself; its rows stay where they live.
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
@@ -19,7 +20,7 @@ Modules:
 - `mlops_kit.promotion`: Move the alias or say why not; go back the same way, after looking at what we go back to.
 - `mlops_kit.quality`: Missing, infinite and empty values, categories never seen, columns that stopped varying, too few rows: measured against training.
 - `mlops_kit.registry`: Register a model with everything that a later judgement rests on, find it again by name, and load nothing but the very bytes that were registered.
-- `mlops_kit.report`: Evidently's own page for one gate: our checks are its tests, and each column is drawn from the profiles, reference beside current.
+- `mlops_kit.report`: Evidently's own page, of our checks or of a report of your own, computed from profiles: no row is read that need not be.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
 - `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
 - `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""

@@ -492,8 +492,8 @@ def sketch_of(
     "A column's sketch, made from its counts where it has counts"
     import numpy as np
     if c.sketch is not None or not exact(c): return c.sketch
-    values = np.array(list(c.counts), dtype=None if c.mean is not None else 'datetime64[us]' if c.min is not None else object)
-    return make_sketch(values)
+    kept = dict(float='float64', int=None, time='datetime64[us]').get(storage(c.dtype), object)
+    return make_sketch(np.array(list(c.counts), dtype=kept))
 
 # %% ../nbs/03_profile.ipynb #b53780d5
 def points(
