@@ -12,8 +12,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/approval.html.md"""
 __all__ = ['WORDS', 'TRIES', 'Topic', 'aside', 'same_name', 'unsure', 'author_of', 'partial', 'last_words', 'asked', 'strictest',
            'Tally', 'named', 'tally_lines', 'rejections', 'tally', 'could_approve', 'set_aside', 'Waiver', 'read_day',
            'read_waiver', 'lasts', 'waiver_fault', 'waivers', 'lifted', 'pinned_policy', 'pinned_key', 'named_evidence',
-           'verified_run', 'Matter', 'open_matter', 'last_move', 'refuse_decided', 'say', 'refuse_late', 'Answer',
-           'answered', 'own_word', 'approve', 'check_why', 'reject', 'withdraw', 'refuse_waiver', 'waive']
+           'verified_run', 'Matter', 'open_matter', 'last_move', 'refuse_decided', 'refuse_never', 'say', 'refuse_late',
+           'Answer', 'answered', 'next_command', 'own_word', 'approve', 'check_why', 'reject', 'withdraw',
+           'refuse_waiver', 'waive']
 
 # %% ../nbs/11a_approval.ipynb #279a0f58
 import re
@@ -25,9 +26,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, now, unknown
 
-# %% ../nbs/11a_approval.ipynb #7a867bc3
+# %% ../nbs/11a_approval.ipynb #41c84348
 from .evidence import check_evidence, fetch_evidence, find_evidence, find_key, list_evidence, read_run, verify_envelope
-from .ledger import ENTRY, envelope_of, identity, ledger
+from .ledger import ENTRY, MOVES, envelope_of, identity, ledger
 from .registry import check_reason, open_store, refuse_conflict, resolve, settle_all
 
 # %% ../nbs/11a_approval.ipynb #17cac428
@@ -363,7 +364,7 @@ class Matter:
     def rules(self): return self.policy.stage(self.topic.alias).approvals if self.topic.policy == self.policy.digest else strictest(self.policy)
     def count(self): return tally(self.book.entries(all=True), self.topic, self.keys, self.rules, least=int(not self.evidence))
 
-# %% ../nbs/11a_approval.ipynb #3c663491
+# %% ../nbs/11a_approval.ipynb #315c24ab
 def open_matter(
     version, # `Version` or 'NAME/7', 'NAME@alias'
     alias:str, # Where it wants to go
@@ -379,7 +380,7 @@ def open_matter(
     refuse_conflict(settle_all(book).get(alias, 'ok'), version.name)
     refuse_decided(book, version, alias)
     moved = last_move(book, alias)
-    if rollback: return Matter(book, version, key, policy, Topic(identity(version), alias, policy.digest, since=moved), moved=moved)
+    if rollback: return Matter(book, refuse_never(book, version, alias), key, policy, Topic(identity(version), alias, policy.digest, since=moved), moved=moved)
     found = named_evidence(book, version, alias, evidence)
     run, verdicts = verified_run(book, version, alias, found)
     return Matter(book, version, key, policy, Topic(identity(version), alias, run['policy'], found.digest), found.ref, verdicts, moved)
@@ -401,6 +402,17 @@ def refuse_decided(
     head = book.head(alias)
     if head and head.target == identity(version):
         raise RegistryError(f'`{version.ref}` holds `{alias}` already: entry {head.seq} decided that.', f'go back with `mlops-kit rollback {book.name}`.', exit_code=EXIT['conflict'])
+
+# %% ../nbs/11a_approval.ipynb #2053cde8
+def refuse_never(
+    book, # `Ledger`
+    version, # `Version`
+    alias:str, # Such as `champion`
+): # The `Version`
+    "Raise `RegistryError` for a way back to a version that never held the alias"
+    held = {e.target['version'] for e in book.entries() if e.alias == alias and e.kind in MOVES}
+    if version.version in held: return version
+    raise RegistryError(f'`{version.ref}` never held `{alias}`; known: {", ".join(f"`{o}`" for o in sorted(held)) or "none"}.', f'approve its promotion: leave out --rollback.')
 
 # %% ../nbs/11a_approval.ipynb #5715c99b
 TRIES = 20 # Somebody else was faster so many times in a row
@@ -429,7 +441,7 @@ def refuse_late(m:Matter)->None:
     refuse_decided(m.book, m.version, alias)
     if last_move(m.book, alias) != m.moved: raise RegistryError(f'`{alias}` of `{m.book.name}` was decided meanwhile: entry {head.seq}.', f'look at `mlops-kit history {m.book.name}`, judge again, and approve that.', exit_code=EXIT['conflict'])
 
-# %% ../nbs/11a_approval.ipynb #4472ee48
+# %% ../nbs/11a_approval.ipynb #ab506a88
 @dataclass
 class Answer:
     "What a person said, and how the matter stands now"
@@ -455,8 +467,14 @@ def answered(
     verb = dict(approve='approves', reject='rejects', withdraw='takes back what was said about')[e.kind]
     t, no = m.count(), [f'{g} says {s}' for g,s in m.verdicts.items() if s not in ('pass', 'warn')]
     lines = tally_lines(t) + no + ([] if new else ['it was said before: nothing was written'])
+    if e.kind != 'reject' and t.enough and not t.rejected: lines.append(f'now: `{next_command(m)}`')
     if m.topic.policy != m.policy.digest: lines.append('the evidence was made under another policy than the pinned one: this speaks of the changed policy too')
     return Answer(m.book.name, m.version.to_dict(), m.topic.alias, f'{e.actor} {verb} {what} (entry {e.seq})', e.to_dict(), lines, t)
+
+def next_command(m:Matter)->str:
+    "Name the command that the approvals were given for"
+    if not m.evidence: return f'mlops-kit rollback {m.book.name} --to {m.version.version}'
+    return f'mlops-kit promote {m.version.ref} --to {m.topic.alias} --policy policy.yaml'
 
 # %% ../nbs/11a_approval.ipynb #2cdc8901
 def own_word(

@@ -525,6 +525,23 @@ def test_an_approved_way_back_is_good_for_one_way(world, monkeypatch):
     assert d.exit_code == 5 and any('before the alias last moved' in o for o in d.reasons)
 
 
+def test_a_way_back_that_never_was_is_not_approved(world):
+    with pytest.raises(RegistryError, match='`tiny/2` never held `champion`; known: `1`') as e: world.says('approve', 'benrisk', 'tiny/2', rollback=True)
+    assert e.value.exit_code == 2
+
+
+def test_dropping_somebody_s_key_does_not_drop_the_objection(world):
+    world.policy.write_text(TEAM.replace('min: 0.6', 'min: 0.55'))
+    next((world.folder/'keys').glob('dee-fox-*.json')).unlink()
+    run = world.judge('tiny/3').run
+    for by in ('benrisk', 'cyowner'): world.says('approve', by, evidence=run)
+    world.says('reject', 'deerisk', evidence=run, reason='do not drop me')
+    d = world.promote('tiny/3')
+    assert (d.exit_code, d.reasons[0]) == (1, 'rejected by Dee Fox: do not drop me (entry 10)')
+    world.says('withdraw', 'deerisk', evidence=run)
+    goes(world)
+
+
 def test_an_approval_of_evidence_is_none_of_a_rollback(world, monkeypatch):
     second(world)
     later(monkeypatch)
@@ -551,6 +568,27 @@ def test_a_word_that_comes_before_the_entry_stops_it(world, monkeypatch, what, c
     for by in ('benrisk', 'cyowner'): world.says('approve', by)
     between(monkeypatch, world, lambda: world.says(what, 'benrisk', reason='wait'))
     assert (world.promote('tiny/3').exit_code, world.alias()) == (code, 1)
+
+
+def test_there_and_back_again_is_not_overlooked(world, monkeypatch):
+    "Somebody promotes another version and goes back while a promotion works: the base is the same, the evidence is not"
+    import mlops_kit.promotion as promotion
+    world.register()
+    world.judge('tiny/4')
+    for ref in ('tiny/3', 'tiny/4'):
+        for by in ('benrisk', 'cyowner'): world.says('approve', by, ref)
+    real, did = promotion.evidence_for, []
+    def evidence_for(a, *args):
+        found = real(a, *args)
+        if not did:
+            did.append(1)
+            world.promote('tiny/4')
+            world.rollback()
+        return found
+    monkeypatch.setattr(promotion, 'evidence_for', evidence_for)
+    d = world.promote('tiny/3')
+    assert (d.decision, d.exit_code, world.alias()) == ('conflict', 6, 1)
+    assert 'was decided meanwhile: Ana Silva rolled back version 1' in d.reasons[0]
 
 
 def test_what_has_nothing_to_do_with_it_does_not_stop_it(world, monkeypatch):
