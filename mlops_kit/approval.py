@@ -11,10 +11,10 @@ Docs: https://mlops-kit.github.io/mlops_kit/approval.html.md"""
 # %% auto #0
 __all__ = ['WORDS', 'TRIES', 'Topic', 'aside', 'same_name', 'unsure', 'author_of', 'partial', 'last_words', 'asked', 'strictest',
            'Tally', 'named', 'tally_lines', 'rejections', 'tally', 'could_approve', 'set_aside', 'Waiver', 'read_day',
-           'read_waiver', 'lasts', 'waiver_fault', 'waivers', 'lifted', 'pinned_policy', 'pinned_key', 'named_evidence',
-           'verified_run', 'Matter', 'open_matter', 'last_move', 'refuse_decided', 'refuse_never', 'say', 'refuse_late',
-           'Answer', 'answered', 'next_command', 'own_word', 'approve', 'check_why', 'reject', 'withdraw',
-           'refuse_waiver', 'waive']
+           'read_waiver', 'lasts', 'waiver_fault', 'waivers', 'lifted', 'pinned_policy', 'policy_of', 'pinned_key',
+           'disagreed', 'named_evidence', 'verified_run', 'Matter', 'open_matter', 'last_move', 'refuse_decided',
+           'refuse_never', 'say', 'refuse_late', 'Answer', 'answered', 'next_command', 'own_word', 'approve',
+           'check_why', 'reject', 'withdraw', 'refuse_waiver', 'waive']
 
 # %% ../nbs/11a_approval.ipynb #279a0f58
 import re
@@ -282,15 +282,20 @@ def lifted(
     "Pick the waivers that count, the last one for each gate"
     return {w.gate: w for w in found if not w.why}
 
-# %% ../nbs/11a_approval.ipynb #fb82e92b
+# %% ../nbs/11a_approval.ipynb #5b834b0d
 def pinned_policy(
     book, # `Ledger`
 ): # `Policy`, or None where none is pinned
     "Read the policy that the ledger pinned"
+    pinned = book.pinned()
+    return policy_of(pinned) if pinned else None
+
+def policy_of(
+    pinned:dict, # digest, text, keys
+): # `Policy`
+    "Read a pinned policy"
     import yaml
     from mlops_kit.policy import parse_policy
-    pinned = book.pinned()
-    if not pinned: return None
     said = yaml.safe_load(pinned['text'])
     own = {g for o in (said.get('stages') or {}).values() for g in (o or {}).get('gates') or []} | {*(said.get('gates') or {})}
     return parse_policy(pinned['text'], 'pinned in the ledger', gates=sorted(own))
@@ -307,6 +312,18 @@ def pinned_key(
     if not key: raise PolicyError('this needs a signature, and there is no key.', f'make one with `mlops-kit init`, {folder}, or set MLOPS_KIT_KEY.')
     if key.keyid not in pinned['keys']: raise PolicyError(f'the key of `{key.person}` is not among the keys that the ledger of `{book.name}` pinned.', f'{folder}, and pin it with the next change of the policy.')
     return key
+
+# %% ../nbs/11a_approval.ipynb #23316536
+def disagreed(
+    entries, # Of the ledger, void ones too
+    e, # `Entry` of a promotion
+    pinned:dict, # What was pinned when it was decided: digest, text, keys
+)->list: # Sentences; none where enough people had agreed
+    "Say why a promotion should not have been decided, going by the words that stood before it"
+    rules = policy_of(pinned).stage(e.alias).approvals
+    topic = Topic(e.target, e.alias, e.policy, e.evidence['digest'])
+    t = tally([o for o in entries if o.seq < e.seq], topic, pinned['keys'], rules)
+    return rejections(t) + ([] if t.enough else tally_lines(t))
 
 # %% ../nbs/11a_approval.ipynb #b998a679
 def named_evidence(

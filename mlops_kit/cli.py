@@ -48,12 +48,14 @@ OPTIONS |= {
     '--train': dict(help='the training table', metavar='DATA'),
     '--test': dict(help='a table that the model has not seen, for its first metrics', metavar='DATA'),
     '--contract': dict(help='the ODCS contract of its data', metavar='FILE'),
-    '--owner': dict(help='who answers for the model', metavar='WHO')}
+    '--owner': dict(help='who answers for the model', metavar='WHO'),
+    '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
+    '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
 
 # %% ../nbs/15_cli.ipynb #2197feea
 COMMON = ['--store', '--json', '--quiet']
 ACT = {
-    'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
+    'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner', '--person', '--role'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
     'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
@@ -204,7 +206,7 @@ def init(a):
     if not a.target: raise MlopsKitError('`--target` is missing.', 'give the column to predict.')
     made = [new_file(Path('policy.yaml'), lambda: policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody')))]
     if a.train: made.append(new_file(Path('contracts')/f'{a.name}.odcs.yaml', lambda: inferred(a)))
-    made += new_key(Path('keys'))
+    made += new_key(Path('keys'), a.person, a.role)
     return '\n'.join(made)
 
 def inferred(a):
@@ -221,12 +223,13 @@ def new_file(path, text):
     return f'{path} written'
 
 # %% ../nbs/15_cli.ipynb #b8e8564c
-def new_key(folder):
+def new_key(folder, person='', role=''):
     "Make a signing key, unless there is one, and put its public half into `folder`"
     from mlops_kit.evidence import key_path, make_key, public_key_file, read_key
     path = key_path()
-    key = read_key(path) if path.exists() else make_key(path, os.environ.get('USER', 'somebody'))
-    return [f'{path} is the signing key of {key.person}: keep it private', f'{public_key_file(key, folder)} written']
+    key = read_key(path) if path.exists() else make_key(path, person or os.environ.get('USER', 'somebody'), role)
+    whose = f'{key.person} ({key.role})' if key.role else key.person
+    return [f'{path} is the signing key of {whose}: keep it private', f'{public_key_file(key, folder)} written']
 
 # %% ../nbs/15_cli.ipynb #6dacc41f
 def junit(

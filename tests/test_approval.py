@@ -741,6 +741,30 @@ def test_status_shows_what_is_waived(world):
     assert f'version 2: performance is waived by Cy Moe until {SOON}' in status('tiny', store=world.store).models[0].waits
 
 
+def test_the_page_shows_who_agreed_and_what_was_waived(world):
+    from pathlib import Path
+    from mlops_kit.dossier import contradictions, read_record
+    from mlops_kit.promotion import PAGE
+    world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON)
+    for by in ('benrisk', 'cyowner'): world.says('approve', by, 'tiny/2', reason='read it')
+    d = world.promote('tiny/2', page=PAGE)
+    html = Path(d.dossier).read_text()
+    assert d.exit_code == 0 and contradictions(read_record(d.run)) == []
+    assert f'Waived by Cy Moe until {SOON}: a pilot.' in html and html.count('(this page’s), version 2 as champion, this policy') == 2
+    assert 'asks for 2 approvals before a version becomes champion, among them the role risk' in html
+
+
+def test_a_promotion_that_was_written_past_the_rules_is_found_by_who_checks(world):
+    from mlops_kit.approval import disagreed
+    def check():
+        chain, entries = world.book().read()
+        return disagreed(entries, chain.heads['champion'], chain.pin)
+    assert check() == []
+    head = world.book().head('champion')
+    forge(world, 'promote', 'ana', base=head.target, decision='promoted')
+    assert check()[0].startswith('0 of 2 approvals; missing is the role `risk`')
+
+
 def test_a_decision_carries_what_was_counted(world):
     world.says('approve', 'benrisk')
     d = json.loads(json.dumps(waits(world).to_dict()))
@@ -748,6 +772,13 @@ def test_a_decision_carries_what_was_counted(world):
 
 
 # The installed command
+
+@pytest.mark.slow
+def test_a_key_is_made_with_a_person_and_a_role(tmp_path, cli):
+    code, out, _ = cli('init', 'tiny', '--target', 'late', '--person', 'Ben Ode', '--role', 'risk', cwd=tmp_path, MLOPS_KIT_KEY=tmp_path/'secret'/'ben.pem')
+    public = json.loads(next((tmp_path/'keys').glob('ben-ode-*.json')).read_text())
+    assert code == 0 and 'Ben Ode (risk)' in out and (public['person'], public['role']) == ('Ben Ode', 'risk')
+
 
 @pytest.mark.slow
 def test_the_commands_leave_with_the_same_exit_codes(world, cli):
