@@ -21,10 +21,11 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'Decision', 'name_
            'promote', 'reigns', 'way_back', 'fit_to_return', 'verified_return', 'left_at', 'outside_window', 'finished',
            'open_rollback', 'not_promoted', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
            'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
-           'Status', 'standing_row', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
+           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
+           'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
-import json
+import json, re
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -828,18 +829,18 @@ def entry_row(e)->list:
     what = f'{e.kind} {e.alias or ""}'.strip() + spoken(e) if not e.void else f'void: {e.void}'
     number = lambda o: str(o['version']) if o else ''
     moved = e.kind in MOVES and not e.void
-    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or spoken(e) else '', e.actor, e.reason]
+    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', e.actor, e.reason]
 
 def refused_row(d)->list:
     "Make the row of one refused attempt"
     base = d.get('base') or {}
     return [d['at'], '', f'{d["decision"]} {d["alias"]}', str(base.get('version', '')), str(d['version']['version']), '', '; '.join(d['reasons'])]
 
-# %% ../nbs/12_promotion.ipynb #568a2193
+# %% ../nbs/12_promotion.ipynb #fbe19a6b
 def spoken(e)->str:
     "Say what a person's word is about: the version stands in its column"
     if e.void or e.kind not in (*WORDS, 'waive'): return ''
-    return f': {e.decision}' + ('' if e.evidence or e.kind == 'waive' else ', to go back')
+    return f': {e.decision}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
 
 # %% ../nbs/12_promotion.ipynb #bfb89427
 _COLUMNS = ['when', 'entry', 'what', 'from', 'to', 'who', 'why']
@@ -910,12 +911,22 @@ class Status:
     def exit_code(self): return EXIT['conflict'] if any(o.conflict for o in self.models) else EXIT['yes']
     def to_dict(self): return dict(store=self.store, models=[asdict(o) for o in self.models], exit_code=self.exit_code)
     def rows(self): return [['model', 'champion', 'since', 'what waits', 'type next']] + [standing_row(o) for o in self.models]
-    def __repr__(self): return f'store: {self.store}\n' + (text_table(self.rows()) if self.models else 'no model is registered yet')
+    def __repr__(self): return '\n'.join([f'store: {self.store}', *(standing_lines(self.models) if self.models else ['no model is registered yet'])])
     def _repr_html_(self): return f'<div>store: {escape(self.store)}{html_table([[escape(c) for c in r] for r in self.rows()])}</div>'
 
 def standing_row(o)->list:
     "Make the row of one model"
     return [o.model, name_of(o.champion), o.since, o.conflict or o.waits, o.next]
+
+# %% ../nbs/12_promotion.ipynb #914fbdba
+def standing_lines(
+    models, # Of `Standing`
+)->list: # Lines
+    "Show how models stand as text"
+    table = text_table([['model', 'champion', 'since']] + [[o.model, name_of(o.champion), o.since or '–'] for o in models])
+    said = lambda o: o.conflict or re.sub('^nothing', 'nothing waits', o.waits)
+    waits = [f'{o.model}: {said(o)}' + (f'\n  type {o.next}' if o.next else '') for o in models]
+    return [table, '', *waits]
 
 # %% ../nbs/12_promotion.ipynb #59a67666
 def waiting(

@@ -712,7 +712,7 @@ def test_history_shows_who_said_what(world):
     world.says('reject', 'deerisk', reason='the wind is wrong')
     world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON)
     rows = [r[2:] for r in history('tiny', store=world.store).rows][-3:]
-    assert rows == [['approve champion: approved', '', '3', 'Ben Ode', 'read it'], ['reject champion: rejected', '', '3', 'Dee Fox', 'the wind is wrong'],
+    assert rows == [['approve champion', '', '3', 'Ben Ode', 'read it'], ['reject champion', '', '3', 'Dee Fox', 'the wind is wrong'],
                     [f'waive champion: performance until {SOON}', '', '2', 'Cy Moe', 'a pilot']]
 
 
@@ -721,6 +721,7 @@ def test_status_names_the_next_command(world):
     stands = lambda: (o := status('tiny', store=world.store).models[0]).waits and (o.waits, o.next)
     assert stands() == ('version 3 waits for approval: 0 of 2 approvals; missing is the role `risk`; Ben Ode (owner), Ben Ode (risk), Cy Moe (owner), Dee Fox (risk) could',
                         'mlops-kit approve tiny/3')
+    assert repr(status('tiny', store=world.store)).endswith('  type mlops-kit approve tiny/3')
     waits(world)
     world.says('approve', 'benrisk')
     assert stands()[0].startswith('version 3 waits for approval: 1 of 2 approvals: Ben Ode; Cy Moe (owner), Dee Fox (risk) could')
