@@ -2,6 +2,7 @@
 
 Modules:
 
+- `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
 - `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
 - `mlops_kit.core`: Statuses, checks, verdicts, exit codes and errors: the words that every other page uses.
@@ -27,8 +28,8 @@ Modules:
 
 __version__ = "0.1.0"
 
-_HOMES = dict(register='registry', load='registry', judge='gates', run_gates='runner', promote='promotion',
-    rollback='promotion', reconcile='promotion', history='promotion', status='promotion')
+_HOMES = dict(register='registry', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval',
+    promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion')
 __all__ = list(_HOMES)
 
 

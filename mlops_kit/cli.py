@@ -8,8 +8,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
-           'given', 'gate', 'promote', 'rollback', 'reconcile', 'status', 'history', 'register', 'demo', 'dossier',
-           'init', 'inferred', 'new_file', 'new_key', 'junit', 'code_of', 'run', 'main', 'complain']
+           'given', 'gate', 'promote', 'rollback', 'approve', 'reject', 'withdraw', 'word', 'waive', 'reconcile',
+           'status', 'history', 'register', 'demo', 'dossier', 'init', 'inferred', 'new_file', 'new_key', 'junit',
+           'code_of', 'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
@@ -38,19 +39,29 @@ OPTIONS |= {
     '--expect': dict(help='refuse unless this version holds the alias now', type=int, metavar='N'),
     '--dry-run': dict(help='say what would happen and write nothing', action='store_true'),
     '--all': dict(help='also show refused attempts', action='store_true'),
+    '--evidence': dict(help='which evidence: its run, or the first digits of its digest; the newest unless given', metavar='RUN'),
+    '--rollback': dict(help="it is about going back to this version, outside the policy's window", action='store_true'),
+    '--gate': dict(help='the gate that may say no', default='', metavar='GATE'),
+    '--until': dict(help='the last day of a waiver, such as 2026-12-01', default='', metavar='DAY'),
     '--target': dict(help='the column to predict', metavar='COLUMN'),
     '--task': dict(help='binary, multiclass or regression', choices=['binary', 'multiclass', 'regression'], default='binary'),
     '--train': dict(help='the training table', metavar='DATA'),
     '--test': dict(help='a table that the model has not seen, for its first metrics', metavar='DATA'),
     '--contract': dict(help='the ODCS contract of its data', metavar='FILE'),
-    '--owner': dict(help='who answers for the model', metavar='WHO')}
+    '--owner': dict(help='who answers for the model', metavar='WHO'),
+    '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
+    '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
 
 # %% ../nbs/15_cli.ipynb #2197feea
 COMMON = ['--store', '--json', '--quiet']
 ACT = {
-    'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
+    'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner', '--person', '--role'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
+    'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
+    'reject': ('object to a promotion, with a reason', ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit reject flight-delay/7 --reason "late flights cost more now"'),
+    'withdraw': ("take back one's own approval or rejection", ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit withdraw flight-delay/7'),
+    'waive': ("answer for one gate's no until a day", ['version', '--gate', '--until', '--to', '--reason'], 'mlops-kit waive flight-delay/7 --gate drift --until 2026-12-01 --reason "a known strike"'),
     'promote': ('move an alias, if the evidence allows it', ['version', '--to', '--policy', '--data', '--out', '--as-of', '--expect', '--dry-run', '--reason'], 'mlops-kit promote flight-delay/7 --policy policy.yaml'),
     'rollback': ('go back to the champion before, verified', ['name', '--to', '--reason'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
     'reconcile': ('settle a conflict that a person caused', ['name', '--reason'], 'mlops-kit reconcile flight-delay --reason "alias was moved by hand"'),
@@ -129,6 +140,30 @@ def rollback(a):
     from mlops_kit.promotion import rollback
     return rollback(a.name, to=a.to, reason=a.reason, store=open_store(a))
 
+# %% ../nbs/15_cli.ipynb #637ff411
+def approve(a):
+    "Sign that a version may take an alias"
+    return word(a, 'approve')
+
+def reject(a):
+    "Object to a promotion"
+    return word(a, 'reject')
+
+def withdraw(a):
+    "Take back one's own word"
+    return word(a, 'withdraw')
+
+# %% ../nbs/15_cli.ipynb #d9cc0e68
+def word(a, what):
+    "Say something about a version"
+    from mlops_kit import approval
+    return getattr(approval, what)(a.version, a.to, store=open_store(a), **given(a, 'evidence', 'reason', 'rollback'))
+
+def waive(a):
+    "Answer for one gate's no until a day"
+    from mlops_kit.approval import waive
+    return waive(a.version, a.gate, a.reason, a.until, a.to, store=open_store(a))
+
 # %% ../nbs/15_cli.ipynb #aa946a92
 def reconcile(a):
     "Settle a conflict that a person caused"
@@ -171,7 +206,7 @@ def init(a):
     if not a.target: raise MlopsKitError('`--target` is missing.', 'give the column to predict.')
     made = [new_file(Path('policy.yaml'), lambda: policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody')))]
     if a.train: made.append(new_file(Path('contracts')/f'{a.name}.odcs.yaml', lambda: inferred(a)))
-    made += new_key(Path('keys'))
+    made += new_key(Path('keys'), a.person, a.role)
     return '\n'.join(made)
 
 def inferred(a):
@@ -188,12 +223,13 @@ def new_file(path, text):
     return f'{path} written'
 
 # %% ../nbs/15_cli.ipynb #b8e8564c
-def new_key(folder):
+def new_key(folder, person='', role=''):
     "Make a signing key, unless there is one, and put its public half into `folder`"
     from mlops_kit.evidence import key_path, make_key, public_key_file, read_key
     path = key_path()
-    key = read_key(path) if path.exists() else make_key(path, os.environ.get('USER', 'somebody'))
-    return [f'{path} is the signing key of {key.person}: keep it private', f'{public_key_file(key, folder)} written']
+    key = read_key(path) if path.exists() else make_key(path, person or os.environ.get('USER', 'somebody'), role)
+    whose = f'{key.person} ({key.role})' if key.role else key.person
+    return [f'{path} is the signing key of {whose}: keep it private', f'{public_key_file(key, folder)} written']
 
 # %% ../nbs/15_cli.ipynb #6dacc41f
 def junit(

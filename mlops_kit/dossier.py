@@ -10,11 +10,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 
 # %% auto #0
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'read_part', 'read_gate', 'strangeness', 'Record',
-           'read_record', 'sentence', 'stage_of', 'contradictions', 'Seal', 'read_seal', 'seal_sentence', 'shown', 'at',
-           'facts', 'Change', 'changes_in', 'changes', 'unchanged', 'made_of', 'Gate', 'worst_of', 'gate_of',
-           'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'uncovered',
-           'people', 'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier',
-           'notebook_html']
+           'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'contradictions', 'Seal', 'read_seal',
+           'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged', 'made_of', 'Gate',
+           'worst_of', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row',
+           'code_gap', 'approvals_of', 'uncovered', 'covers', 'people', 'ticked', 'side_by_side', 'headlines',
+           'page_context', 'template', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -130,6 +130,22 @@ def stage_of(
     except (yaml.YAMLError, TypeError, KeyError): return {}
     return stages if isinstance(stages, dict) else {}
 
+# %% ../nbs/13_dossier.ipynb #fdb1d9e7
+def waived(
+    r:Record,
+)->dict: # Gate to `{gate, until, by, reason, seq}`
+    "Find the waivers that the decision counted"
+    given = (r.decision or {}).get('waivers')
+    good = [w for w in (given if isinstance(given, list) else []) if isinstance(w, dict) and not w.get('why')]
+    return {str(w['gate']): w for w in good if {'gate', 'until', 'by', 'reason', 'seq'} <= w.keys()}
+
+def unheard(
+    r:Record,
+)->list: # Gates
+    "List the waived gates for which the history has no such entry"
+    there = {(e.get('seq'), e.get('decision')) for e in r.history or [] if isinstance(e, dict) and e.get('kind') == 'waive' and not e.get('void')}
+    return [g for g,w in waived(r).items() if (w['seq'], f'{g} until {w["until"]}') not in there]
+
 # %% ../nbs/13_dossier.ipynb #34fc4298
 def contradictions(
     r:Record,
@@ -139,8 +155,11 @@ def contradictions(
     wanted = [g for g in stage_of(r).get('gates') or [] if isinstance(g, str)]
     if d and (d.get('version') or {}).get('manifest') != r.run['version']['manifest']: res.append('The decision is about another version than the run.')
     if d.get('decision') == 'promoted':
-        bad = [v.gate for v in r.verdicts if not v.ok and (not wanted or v.gate in wanted)] + [g for g in wanted if g not in r.run['gates']]
+        lifts = {g for g in waived(r) if g not in unheard(r)}
+        said_no = [v.gate for v in r.verdicts if not v.ok and not (v.gate in lifts and v.status != 'error')]
+        bad = [g for g in said_no if not wanted or g in wanted] + [g for g in wanted if g not in r.run['gates']]
         if bad: res.append(f'The decision says promoted, and these gates do not let the version through: {", ".join(bad)}.')
+    res += [f'The decision says that {g} was waived, and the history has no such entry.' for g in unheard(r)]
     if r.run['champion'] and not r.champion: res.append('The champion’s record (`champion.json`) is missing: nothing can be compared with it.')
     if not r.candidate: res.append('The candidate’s record (`candidate.json`) is missing.')
     return res
@@ -358,7 +377,7 @@ def attempts(
 
 # %% ../nbs/13_dossier.ipynb #4c54af63
 MOST_ENTRIES = 500 # Rows of the history on a page
-_USUAL = dict(promote='promoted', register='registered', rollback='rolled back', policy='pinned', reconcile='reconciled', adopt='adopted')
+_USUAL = dict(approve='approved', reject='rejected', withdraw='withdrawn', promote='promoted', register='registered', rollback='rolled back', policy='pinned', reconcile='reconciled', adopt='adopted')
 
 def _signed(e): return 'unsigned' if not e.get('signature') else 'signed' if e.get('verified', True) else 'signed, not by a known key'
 
@@ -383,6 +402,15 @@ def code_gap(
     if not code.get('commit'): return [f'The code that trained the candidate is not known{": " + code["note"] if code.get("note") else ""}.']
     return ['The candidate was trained from a working copy with uncommitted changes: its commit does not say all.'] if code.get('dirty') else []
 
+# %% ../nbs/13_dossier.ipynb #4c632577
+def approvals_of(
+    r:Record,
+): # How many, and roles
+    "Read how many people the policy asks for, and in which roles"
+    found = stage_of(r).get('approvals')
+    roles = [str(o) for o in (found.get('roles') or [])] if isinstance(found, dict) else []
+    return max((found.get('required') or 0) if isinstance(found, dict) else 0, len(roles)), roles
+
 # %% ../nbs/13_dossier.ipynb #eb9a0d84
 def uncovered(
     r:Record,
@@ -391,20 +419,34 @@ def uncovered(
     "List what nobody looked at"
     gates = [f'{QUESTIONS[g]} No gate of this run asked ({g}).' for g in QUESTIONS if g not in r.run['gates']]
     unchecked = [f'{v.gate}: {c.message}' for v in r.verdicts for c in v.checks if c.reason == 'not_checked']
-    asked = (stage_of(r).get('approvals') or {}).get('required') or 0
-    people = [] if asked else [f'Approval by people: the policy asks for none before a version becomes {r.run["alias"]}.']
+    people = [] if approvals_of(r)[0] else [f'Approval by people: the policy asks for none before a version becomes {r.run["alias"]}.']
     untested = ['The candidate was registered without a test table: it has no metrics of its own.'] if r.candidate and not r.candidate.get('test') else []
     unsigned = [] if s.signed else ['Who made this evidence: it is not signed.']
     return gates + unchecked + people + untested + unsigned + code_gap(r.candidate) + ['Whether a law or a supervisory rule is met: this page reports measurements and decisions and claims no compliance.']
 
+# %% ../nbs/13_dossier.ipynb #a8b80740
+def covers(
+    e:dict, # An entry
+    r:Record,
+    mark:str=None, # Digest of this page's statement
+)->str:
+    "Say what an entry's signature covers"
+    if not e.get('signature'): return 'nothing: it is not signed'
+    evidence, policy = (e.get('evidence') if isinstance(e.get('evidence'), dict) else {}).get('digest'), e.get('policy')
+    own = 'this page’s' if evidence == mark else 'not this page’s'
+    what = str(e.get('decision')) if e.get('kind') == 'waive' else f'evidence {shown(evidence)} ({own})' if evidence else 'going back to it'
+    rules = 'this policy' if policy == r.run['policy'] else f'another policy ({shown(policy)})'
+    return f'{what}, version {e["target"].get("version")} as {e.get("alias")}, {rules}'
+
 # %% ../nbs/13_dossier.ipynb #b477d735
 def people(
     r:Record,
-)->list: # Rows of the history
+    mark:str=None, # Digest of this page's statement
+)->list: # Rows of the history, with what each signature covers
     "List approvals, objections and waivers of the candidate"
     mine = lambda e: (e.get('target') or {}).get('manifest') == r.run['version']['manifest']
     kinds = 'approve', 'reject', 'withdraw', 'waive'
-    return [history_row(e) for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
+    return [history_row(e) | dict(covers=covers(e, r, mark), red=e.get('kind') == 'waive') for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
 
 # %% ../nbs/13_dossier.ipynb #4e7a8342
 def ticked(
@@ -453,7 +495,8 @@ def page_context(
         reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal), seal=seal,
         seal_text=seal_sentence(seal), history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
-        timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r), asked=(stage_of(r).get('approvals') or {}).get('required') or 0, uncovered=uncovered(r, seal),
+        timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), asked=approvals_of(r)[0], roles=approvals_of(r)[1],
+        waived=waived(r), uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 
 # %% ../nbs/13_dossier.ipynb #757cc0e9

@@ -340,9 +340,12 @@ class Ledger:
     def pinned(self):
         "The pinned policy: digest, text, keys; or None"
         return self.read()[0].pin
-    def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None):
+    def mark(self):
+        "What the next entry follows: for `append(seen=…)`"
+        return self.read()[0].previous
+    def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None, seen=None):
         "Write the next entry, raising `RegistryError` with exit code 6 where somebody else was faster"
-        return append(self, Entry(0, kind, self.name, alias, identity(base), identity(target), decision, evidence, policy, reason=reason), key)
+        return append(self, Entry(0, kind, self.name, alias, identity(base), identity(target), decision, evidence, policy, reason=reason), key, seen=seen)
     def pin(self, policy, keys, key=None, reason=''):
         "Pin a policy and its keys; None where they are pinned already"
         return pin(self, pin_of(policy, keys), key, reason)
@@ -401,10 +404,12 @@ def append(
     e:Entry, # All but place, time and signature
     key:Key=None, # Of the person who decides; found unless given
     pin:dict=None, # What it pins
+    seen:str=None, # From `mark`: refuse if anything was written since
 )->Entry:
     "Write the next entry of a ledger"
     if not led.run_id: led.run_id = find_ledger(led.store, led.name) or make_ledger(led.store, led.name)
     chain, key = led.read()[0], key or find_key()
+    if seen not in (None, chain.previous): raise RegistryError(f'something was written into the ledger of `{led.name}` meanwhile.', 'run the command again.', exit_code=EXIT['conflict'])
     signed_entry(e, chain, (chain.pin or pin or {}).get('keys', {}), key)
     require_fit(e, chain, pin)
     raw = canonical(e.body).decode()

@@ -12,18 +12,20 @@ Docs: https://mlops-kit.github.io/mlops_kit/promotion.html.md"""
 
 # %% auto #0
 __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'Decision', 'name_of', 'headline', 'decision_text', 'decision_html',
-           'Attempt', 'pinned_policy', 'deciding_policy', 'keys_of', 'policy_changed', 'refused_policy', 'who_could',
+           'waived', 'Attempt', 'deciding_policy', 'keys_of', 'policy_changed', 'refused_policy', 'topic_of', 'how_to',
            'Judged', 'believed', 'read_judged', 'fetch_judged', 'wanted', 'unbound', 'seconds_between', 'seconds_of',
            'stale', 'shown_age', 'digests', 'other_data', 'quarantined', 'Ask', 'other_time', 'doubts', 'kept_evidence',
-           'evidence_for', 'new_evidence', 'hurdles', 'code_for', 'verdict_on', 'decide', 'open_attempt', 'fits_policy',
-           'early_answer', 'hint_for', 'pin_policy', 'unsigned', 'leave', 'after', 'promote', 'reigns', 'way_back',
-           'fit_to_return', 'verified_return', 'left_at', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
-           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'history_text',
-           'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row', 'waiting',
+           'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for', 'waivers_of', 'verdict_on', 'counted_for',
+           'rejected', 'people_on', 'decide', 'moved_on', 'write_decision', 'open_attempt', 'fits_policy',
+           'early_answer', 'hint_for', 'pin_policy', 'unsigned', 'leave', 'after', 'carry', 'add_reasons', 'agreed',
+           'promote', 'reigns', 'way_back', 'fit_to_return', 'verified_return', 'left_at', 'outside_window', 'finished',
+           'open_rollback', 'not_promoted', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
+           'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
+           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
            'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
-import json
+import json, re
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -32,13 +34,15 @@ from pkgutil import resolve_name
 from shutil import copytree
 from tempfile import TemporaryDirectory
 from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdict, Verdicts,
-    EXIT, MARKS, asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, text_table, to_json, unknown, verdicts_html, write_file)
+    COLOURS, EXIT, LETS_THROUGH, MARKS,
+    asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, text_table, to_json, unknown, verdicts_html, write_file)
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
 from .ledger import MOVES, identity, is_there, ledger
 from .registry import (carry_out, check_example, check_reason, model_files, open_store, open_version, plain, policy_keys,
     refuse_stranger, resolve, settle, settle_all)
+from .approval import (TRIES, WORDS, Topic, last_move, lifted, pinned_policy, rejections, strictest, tally, tally_lines, waivers)
 from .gates import moment, read_run
 from .runner import believe, check_shape, find_gates, run_gates
 from .store import fetch_uri, find_runs, model_names, run_files
@@ -59,6 +63,8 @@ class Decision:
     reasons: list = field(default_factory=list) # Sentences
     entry: dict = None # The ledger entry; None where nothing was written
     evidence: dict = None # `{run_id, digest, signed_by}` of the evidence that was used
+    approvals: dict = None # Who agreed, who objected, who could; None where nobody was asked
+    waivers: list = field(default_factory=list) # Given to this version, as dicts, also those that do not count
     run: str = None # The run's folder
     dossier: str = None # The page that a reviewer reads
     dry_run: bool = False # Nothing was written
@@ -90,14 +96,20 @@ def headline(d:Decision)->str:
 def decision_text(d:Decision)->str:
     "Show a decision as text"
     mark = {0: MARKS['pass'], 5: MARKS['inconclusive']}.get(d.exit_code, MARKS['fail'])
-    gates = [text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, v.status, said(v)] for v in d.verdicts])] if d.verdicts else []
+    gates = [text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, *waived(d, v)] for v in d.verdicts])] if d.verdicts else []
     return '\n'.join([f'{mark} {headline(d)}', *gates, *(f'  {o}' for o in d.reasons)] + ([f'dossier: {d.dossier}'] if d.dossier else []))
 
 def decision_html(d:Decision)->str:
     "Show a decision as HTML: each gate is a line that opens into its checks"
     status = {0: 'pass', 5: 'inconclusive'}.get(d.exit_code, 'fail')
     gates = verdicts_html(d.verdicts) if d.verdicts else ''
-    return f'<div>{badge(status)} <b>{escape(headline(d))}</b><ul>{"".join(f"<li>{escape(o)}</li>" for o in d.reasons)}</ul>{gates}</div>'
+    red = lambda o: f'<li style="color:{COLOURS["fail"]}">{escape(o)}</li>' if ' is waived by ' in o else f'<li>{escape(o)}</li>'
+    return f'<div>{badge(status)} <b>{escape(headline(d))}</b><ul>{"".join(map(red, d.reasons))}</ul>{gates}</div>'
+
+def waived(d:Decision, v)->list:
+    "Show a gate's status and why, and that somebody waived it"
+    w = next((w for w in d.waivers if w['gate'] == v.gate and not w['why'] and not v.ok), None)
+    return [f'{v.status}, waived', f'by {w["by"]} until {w["until"]}: {said(v)}'] if w else [v.status, said(v)]
 
 # %% ../nbs/12_promotion.ipynb #e6925e12
 @dataclass
@@ -121,18 +133,6 @@ class Attempt:
         return Decision(decision, self.version.name, self.alias, self.version.to_dict(), self.base, reasons=list(reasons), dry_run=self.dry_run, **kwargs)
 
 # %% ../nbs/12_promotion.ipynb #9f61396f
-def pinned_policy(
-    book, # `Ledger`
-): # `Policy`, or None where none is pinned
-    "Read the policy that the ledger pinned"
-    import yaml
-    from mlops_kit.policy import parse_policy
-    pinned = book.pinned()
-    if not pinned: return None
-    said = yaml.safe_load(pinned['text'])
-    own = {g for o in (said.get('stages') or {}).values() for g in (o or {}).get('gates') or []} | {*(said.get('gates') or {})}
-    return parse_policy(pinned['text'], 'pinned in the ledger', gates=sorted(own))
-
 def deciding_policy(
     book, # `Ledger`
     policy=None, # Path or `Policy`; the pinned one unless given
@@ -159,24 +159,35 @@ def policy_changed(a:Attempt)->bool:
 # %% ../nbs/12_promotion.ipynb #8e8daf2a
 def refused_policy(
     a:Attempt,
+    j, # `Judged`: the evidence
     **found, # verdicts, evidence
 )->Decision: # None where the change may be recorded
     "Refuse a changed policy that the pinned one does not let this person change"
     if not policy_changed(a): return None
     old, keys = pinned_policy(a.book), a.book.pinned()['keys']
-    wanted = max(s.approvals.required for s in old.stages.values())
-    if wanted: return a.decided('waiting for approval', [f'the policy differs from the pinned one, which asks for {wanted} approvals of a change: {who_could(keys, [])}'], **found)
+    rules = strictest(old)
+    t = tally(a.book.entries(all=True), topic_of(a, j), keys, rules)
+    if t.rejected: return a.decided('blocked', rejections(t), approvals=t.to_dict(), **found)
+    if not t.enough: return a.decided('waiting for approval', ['the policy differs from the pinned one, which asks for approval of a change', *tally_lines(t), how_to(a, j)], approvals=t.to_dict(), **found)
     if old.signing.required and (not a.key or a.key.keyid not in keys):
         return a.decided('blocked', ['the policy differs from the pinned one, and only a pinned key may change it'], **found)
 
-# %% ../nbs/12_promotion.ipynb #faf5d7c3
-def who_could(
-    keys:dict, # keyid to person, role, public
-    roles, # Roles that are asked for; any where empty
+# %% ../nbs/12_promotion.ipynb #fbc8eec5
+def topic_of(
+    a:Attempt,
+    j=None, # `Judged`: the evidence; None for a rollback
+)->Topic:
+    "Say what people have to agree on"
+    if j: return Topic(identity(a.version), a.alias, a.policy.digest, j.evidence.digest)
+    return Topic(identity(a.version), a.alias, a.policy.digest, since=last_move(a.book, a.alias))
+
+def how_to(
+    a:Attempt,
+    j=None, # `Judged`: the evidence; None for a rollback
 )->str:
-    "Say who could approve"
-    people = sorted({f'{k["person"]} ({k["role"]})' if k.get('role') else k['person'] for k in keys.values() if not roles or k.get('role') in roles})
-    return f'{", ".join(people)} could' if people else 'no pinned key could: add one to the folder of keys that the policy names'
+    "Name the command that approves"
+    which = '--rollback' if not j else f'--evidence {j.run["run_id"]}' if policy_changed(a) else ''
+    return f'approve with `mlops-kit approve {a.version.ref} --to {a.alias} {which}'.rstrip() + '`'
 
 # %% ../nbs/12_promotion.ipynb #107260db
 @dataclass
@@ -388,33 +399,66 @@ def new_evidence(
 def hurdles(
     stage, # The policy's stage for the alias
     verdicts:Verdicts, # What the gates said
+    lifts=(), # Gates that somebody waived
 )->list: # Sentences; none where the way is free
     "List the gates that were not asked or did not let the version through"
     asked = {v.gate: v for v in verdicts}
     missing = [f'gate `{g}` was not asked' for g in stage.gates if g not in asked]
-    return missing + [f'{g} says {asked[g].status}: {said(asked[g])}' for g in stage.gates if g in asked and not asked[g].ok]
+    return missing + [f'{g} says {asked[g].status}: {said(asked[g])}' for g in stage.gates if g in asked and not passes(asked[g], lifts)]
+
+def passes(v:Verdict, lifts)->bool:
+    "Tell whether a gate lets the version through, or somebody answers for its no; what broke is never waived"
+    return v.ok or v.gate in lifts and v.status in ('fail', 'inconclusive')
 
 # %% ../nbs/12_promotion.ipynb #a6232d37
 def code_for(
     stage, # The policy's stage for the alias
     verdicts:Verdicts, # What the gates said
+    lifts=(), # Gates that somebody waived
 )->int: # 1, 3 or 4
     "Fold the gates that stand in the way into an exit code"
     asked = [v for v in verdicts if v.gate in stage.gates]
-    return EXIT['error'] if len(asked) < len(stage.gates) else exit_code(asked)
+    return EXIT['error'] if len(asked) < len(stage.gates) else exit_code([v for v in asked if not passes(v, lifts)])
 
 # %% ../nbs/12_promotion.ipynb #6bd6e103
+def waivers_of(
+    a:Attempt,
+)->list: # Of `Waiver`
+    "List the waivers of the version, as they stand now"
+    return waivers(a.book.entries(all=True), topic_of(a), keys_of(a), a.policy.waivers.max_days, now())
+
 def verdict_on(
     a:Attempt,
     j:Judged, # The evidence
-)->Decision: # None where nothing stands in the way
+)->Decision: # None where nothing but people stands in the way
     "Say what keeps the version from the alias"
-    stage, found = a.policy.stage(a.alias), dict(verdicts=j.verdicts, evidence=j.to_dict())
-    wrong = hurdles(stage, j.verdicts)
-    if wrong: return a.decided('blocked', wrong, exit_code=code_for(stage, j.verdicts), **found)
-    missing = stage.approvals.required
-    if missing: return a.decided('waiting for approval', [f'{missing} approvals are missing: {who_could(keys_of(a), stage.approvals.roles)}'], **found)
-    return refused_policy(a, **found)
+    stage, given = a.policy.stage(a.alias), waivers_of(a)
+    lifts, found = lifted(given), dict(verdicts=j.verdicts, evidence=j.to_dict(), waivers=[w.to_dict() for w in given])
+    wrong = hurdles(stage, j.verdicts, lifts)
+    if wrong: return a.decided('blocked', wrong + [repr(w) for w in given if w.why], exit_code=code_for(stage, j.verdicts, lifts), **found)
+    return rejected(a, j, found) or refused_policy(a, j, **found)
+
+# %% ../nbs/12_promotion.ipynb #7d2f6950
+def counted_for(
+    a:Attempt,
+    j=None, # `Judged`: the evidence; None for a rollback
+): # `Tally`
+    "Count who agreed to the attempt"
+    return tally(a.book.entries(all=True), topic_of(a, j), keys_of(a), a.policy.stage(a.alias).approvals, least=int(not j))
+
+def rejected(a:Attempt, j, found)->Decision: # None where nobody objects
+    "Stop where somebody objects"
+    t = counted_for(a, j)
+    if t.rejected: return a.decided('blocked', rejections(t), approvals=t.to_dict(), **found)
+
+def people_on(
+    a:Attempt,
+    j:Judged, # The evidence
+    **found, # verdicts, evidence, waivers
+)->Decision: # None where enough agreed
+    "Say whose approval is missing"
+    t = counted_for(a, j)
+    if not t.enough: return a.decided('waiting for approval', [*tally_lines(t), how_to(a, j)], approvals=t.to_dict(), **found)
 
 # %% ../nbs/12_promotion.ipynb #24b254ac
 def decide(
@@ -422,20 +466,35 @@ def decide(
     kind:str, # 'promote' or 'rollback'
     decision:str, # 'promoted' or 'rolled back'
     reasons=(), # Sentences
-    **found, # verdicts, evidence
+    stop=lambda: None, # Function: the `Decision` that stops this one, or None
+    **found, # verdicts, evidence, waivers
 )->Decision:
     "Write the entry, let the alias follow, and say so"
-    if a.dry_run: return a.decided(decision, reasons, **found)
-    evidence = found.get('evidence') and {k: found['evidence'][k] for k in ('run_id', 'digest')}
-    try:
-        entry = a.book.append(kind, a.alias, a.version, base=a.head and a.head.target, decision=decision, evidence=evidence,
-            policy=a.policy.digest, reason=a.reason, key=a.key)
-        state = settle(a.book, a.alias)
-    except RegistryError as e:
-        if e.exit_code != EXIT['conflict']: raise
-        return a.decided('conflict', [str(e)], **found)
+    for left in reversed(range(TRIES)):
+        chain = a.book.read()[0]
+        if passed := moved_on(a, chain.heads.get(a.alias)): return a.decided('conflict', [passed], **found)
+        if stopped := stop(): return stopped
+        if a.dry_run: return a.decided(decision, reasons, **found)
+        try:
+            entry = write_decision(a, kind, decision, found.get('evidence'), chain.previous)
+            state = settle(a.book, a.alias)
+        except RegistryError as e:
+            if e.exit_code != EXIT['conflict']: raise
+            if not left: return a.decided('conflict', [str(e)], **found)
+        else: break
     if state.startswith('conflict'): return a.decided('conflict', [plain(state)], entry=entry.to_dict(), **found)
     return a.decided(decision, reasons, entry=entry.to_dict(), **found)
+
+# %% ../nbs/12_promotion.ipynb #bc2a5faa
+def moved_on(a:Attempt, head)->str: # '' where it was not
+    "Say how the alias was decided since the attempt was opened"
+    if (head and head.digest) == (a.head and a.head.digest): return ''
+    return f'`{a.alias}` was decided meanwhile: {head.actor} {head.decision} {name_of(head.target)} (entry {head.seq})'
+
+def write_decision(a:Attempt, kind, decision, evidence, seen):
+    "Write the entry of a decision, unless anything was written since `seen`"
+    return a.book.append(kind, a.alias, a.version, base=a.head and a.head.target, decision=decision, policy=a.policy.digest,
+        evidence=evidence and {k: evidence[k] for k in ('run_id', 'digest')}, reason=a.reason, key=a.key, seen=seen)
 
 # %% ../nbs/12_promotion.ipynb #5d1beaae
 def open_attempt(
@@ -528,6 +587,29 @@ def after(
     try: fn()
     except Exception as e: d.reasons.append(f'{what}: {type(e).__name__}: {e}')
 
+# %% ../nbs/12_promotion.ipynb #a18b927a
+def carry(
+    a:Attempt,
+    j:Judged, # The evidence; nothing but people stands in its way
+)->Decision:
+    "Pin the policy, ask whether enough people agreed, and decide"
+    said = pin_policy(a)
+    given = waivers_of(a)
+    found = dict(verdicts=j.verdicts, evidence=j.to_dict(), waivers=[w.to_dict() for w in given])
+    used = [w.text for g,w in lifted(given).items() if g in a.policy.stage(a.alias).gates and not j.verdicts[g].ok]
+    stop = lambda: (d := verdict_on(a, j) or people_on(a, j, **found)) and add_reasons(d, said)
+    return decide(a, 'promote', 'promoted', said + used + agreed(a, j) + unsigned(a, j), stop, **found)
+
+def add_reasons(d:Decision, reasons)->Decision:
+    "Add sentences to a decision"
+    d.reasons += [o for o in reasons if o not in d.reasons]
+    return d
+
+def agreed(a:Attempt, j)->list:
+    "Say who agreed, where anybody did or had to"
+    t = counted_for(a, j)
+    return tally_lines(t) if t.enough and (t.needed or t.approved) else []
+
 # %% ../nbs/12_promotion.ipynb #e3f7e615
 def promote(
     version, # `Version` or 'NAME/7', 'NAME@alias'
@@ -550,8 +632,7 @@ def promote(
     a = open_attempt(version, to, policy, open_store(store, near), reason, dry_run)
     if early := early_answer(a, expect): return early
     with TemporaryDirectory() as tmp: j = evidence_for(a, model_files(a.version, tmp, a.store), Ask(data, out, as_of, jobs, timeout, progress))
-    d = verdict_on(a, j) or decide(a, 'promote', 'promoted', pin_policy(a) + unsigned(a, j), verdicts=j.verdicts, evidence=j.to_dict())
-    return leave(a, d, j, page)
+    return leave(a, verdict_on(a, j) or carry(a, j), j, page)
 
 # %% ../nbs/12_promotion.ipynb #93fa6e4b
 def reigns(
@@ -624,11 +705,14 @@ def left_at(
 # %% ../nbs/12_promotion.ipynb #cf2eab17
 def outside_window(
     a:Attempt,
-)->Decision: # None inside the window
+)->Decision: # None inside the window, or where enough people agreed
     "Ask for approval where the way back is longer than the policy's window"
     left, window = left_at(a.book.entries(), a.alias, identity(a.version)), a.policy.stage(a.alias).rollback.window
-    if left and seconds_between(left, now()) > seconds_of(window):
-        return a.decided('waiting for approval', [f'{name_of(a.version.to_dict())} left `{a.alias}` at {left}, more than {window} ago: {who_could(keys_of(a), a.policy.stage(a.alias).approvals.roles)}'])
+    if not left or seconds_between(left, now()) <= seconds_of(window): return None
+    t = counted_for(a)
+    if t.enough and not t.rejected: return None
+    why = f'{name_of(a.version.to_dict())} left `{a.alias}` at {left}, more than {window} ago'
+    return a.decided('blocked' if t.rejected else 'waiting for approval', [why, *tally_lines(t), how_to(a)], approvals=t.to_dict())
 
 # %% ../nbs/12_promotion.ipynb #f8c9acf1
 def finished(
@@ -684,7 +768,7 @@ def rollback(
     a, told = open_rollback(book, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
     if states[alias].startswith('conflict') and is_there(book, a.head.target): return a.decided('conflict', [plain(states[alias]), f'settle it with `mlops-kit reconcile {name} --reason "…"`'])
-    return outside_window(a) or decide(a, 'rollback', 'rolled back', told)
+    return decide(a, 'rollback', 'rolled back', told, lambda: outside_window(a))
 
 # %% ../nbs/12_promotion.ipynb #82f455f1
 def reconcile(
@@ -742,15 +826,21 @@ def history_rows(h:History)->list:
 
 def entry_row(e)->list:
     "Make the row of one entry: when, what, from, to, who, why"
-    what = f'{e.kind} {e.alias or ""}'.strip() if not e.void else f'void: {e.void}'
+    what = f'{e.kind} {e.alias or ""}'.strip() + spoken(e) if not e.void else f'void: {e.void}'
     number = lambda o: str(o['version']) if o else ''
     moved = e.kind in MOVES and not e.void
-    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved else '', e.actor, e.reason]
+    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', e.actor, e.reason]
 
 def refused_row(d)->list:
     "Make the row of one refused attempt"
     base = d.get('base') or {}
     return [d['at'], '', f'{d["decision"]} {d["alias"]}', str(base.get('version', '')), str(d['version']['version']), '', '; '.join(d['reasons'])]
+
+# %% ../nbs/12_promotion.ipynb #fbe19a6b
+def spoken(e)->str:
+    "Say what a person's word is about: the version stands in its column"
+    if e.void or e.kind not in (*WORDS, 'waive'): return ''
+    return f': {e.decision}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
 
 # %% ../nbs/12_promotion.ipynb #bfb89427
 _COLUMNS = ['when', 'entry', 'what', 'from', 'to', 'who', 'why']
@@ -821,12 +911,22 @@ class Status:
     def exit_code(self): return EXIT['conflict'] if any(o.conflict for o in self.models) else EXIT['yes']
     def to_dict(self): return dict(store=self.store, models=[asdict(o) for o in self.models], exit_code=self.exit_code)
     def rows(self): return [['model', 'champion', 'since', 'what waits', 'type next']] + [standing_row(o) for o in self.models]
-    def __repr__(self): return f'store: {self.store}\n' + (text_table(self.rows()) if self.models else 'no model is registered yet')
+    def __repr__(self): return '\n'.join([f'store: {self.store}', *(standing_lines(self.models) if self.models else ['no model is registered yet'])])
     def _repr_html_(self): return f'<div>store: {escape(self.store)}{html_table([[escape(c) for c in r] for r in self.rows()])}</div>'
 
 def standing_row(o)->list:
     "Make the row of one model"
     return [o.model, name_of(o.champion), o.since, o.conflict or o.waits, o.next]
+
+# %% ../nbs/12_promotion.ipynb #914fbdba
+def standing_lines(
+    models, # Of `Standing`
+)->list: # Lines
+    "Show how models stand as text"
+    table = text_table([['model', 'champion', 'since']] + [[o.model, name_of(o.champion), o.since or '–'] for o in models])
+    said = lambda o: o.conflict or re.sub('^nothing', 'nothing waits', o.waits)
+    waits = [f'{o.model}: {said(o)}' + (f'\n  type {o.next}' if o.next else '') for o in models]
+    return [table, '', *waits]
 
 # %% ../nbs/12_promotion.ipynb #59a67666
 def waiting(
@@ -834,6 +934,7 @@ def waiting(
     name:str, # The registered model
     head, # `Entry` that holds the alias `champion`, or None
     candidate:dict, # Identity, or None
+    book, # `Ledger`
 )->tuple: # What waits, what to type next
     "Say what waits and what to type next"
     if not candidate: return 'no candidate', f'mlops-kit register MODEL {name} --train … --target …'
@@ -843,9 +944,51 @@ def waiting(
     found, gate = find_evidence(store, candidate['manifest'], alias='champion', name=name), f'mlops-kit gate {ref} --data … --policy policy.yaml'
     if not found: return f'{who} was not judged yet', gate
     if head and found.created/1000 < datetime.fromisoformat(head.at).timestamp(): return f'{who} was judged before {name_of(head.target)} became champion', gate
-    refused = read_decision(store, found.run_id) or dict(exit_code=0)
+    refused = read_decision(store, found.run_id) or dict(exit_code=0, decision='')
+    if people := people_wait(book, candidate, found, refused): return people
     if refused['exit_code']: return f'{who} is {refused["decision"]}: {"; ".join(refused["reasons"])}', f'mlops-kit history {name} --all'
     return f'{who} was judged and not promoted', f'mlops-kit promote {ref} --policy policy.yaml'
+
+# %% ../nbs/12_promotion.ipynb #3f952d5b
+def people_wait(
+    book, # `Ledger`
+    candidate:dict, # Identity
+    found, # `Evidence`
+    refused:dict, # The decision that was left on it
+)->tuple: # What waits, what to type next; None where it is not people
+    "Say what waits for people, and what they type"
+    policy, ref, who = pinned_policy(book), f'{book.name}/{candidate["version"]}', name_of(candidate)
+    if not policy or 'champion' not in policy.stages or refused['decision'] == 'conflict': return None
+    stage, entries, keys = policy.stage('champion'), book.entries(all=True), book.pinned()['keys']
+    if found.policy != policy.digest: return other_rules(ref, who, found, refused)
+    topic = Topic(candidate, 'champion', found.policy, found.digest)
+    lifts, t = lifted(waivers(entries, topic, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
+    if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}'
+    gates = [v for v in (refused.get('verdicts') or dict(verdicts=[]))['verdicts'] if v['gate'] in stage.gates]
+    if any(v['status'] not in LETS_THROUGH and (v['status'] == 'error' or v['gate'] not in lifts) for v in gates): return None
+    if not t.enough: return f'{who} waits for approval: {tally_lines(t)[0]}', f'mlops-kit approve {ref}'
+    if refused['exit_code']: return f'{who} was judged and not promoted', f'mlops-kit promote {ref} --policy policy.yaml'
+
+def other_rules(ref, who, found, refused)->tuple: # None where nobody waits
+    "Say who waits where the evidence was made under a policy that is not pinned"
+    if refused['decision'] != 'waiting for approval': return None
+    return f'{who} waits for approval of a changed policy: {refused["reasons"][1]}', f'mlops-kit approve {ref} --evidence {found.run}'
+
+# %% ../nbs/12_promotion.ipynb #921e1729
+def waived_now(
+    book, # `Ledger`
+    entries, # All of it
+    targets, # Identities of champion and candidate
+)->list: # Sentences
+    "Say which gates are waived now"
+    if not any(e.kind == 'waive' for e in entries): return []
+    pinned, res = book.pinned(), []
+    for target in {o['version']: o for o in targets}.values():
+        given = [e for e in entries if e.kind == 'waive' and e.target == target and pinned]
+        for alias in sorted({e.alias for e in given if e.alias}):
+            found = waivers(entries, Topic(target, alias, pinned['digest']), pinned['keys'], pinned_policy(book).waivers.max_days, now())
+            res += [f'{name_of(target)}: {w.text}' for w in lifted(found).values()]
+    return res
 
 # %% ../nbs/12_promotion.ipynb #8a4cc535
 def standing(
@@ -857,9 +1000,10 @@ def standing(
     states, chain = settle_all(book), book.read()
     torn = next((plain(s) for s in states.values() if s.startswith('conflict')), '')
     champion, candidate = chain[0].heads.get('champion'), chain[0].heads.get('candidate')
-    waits, then = waiting(store, name, champion, candidate and candidate.target)
+    waits, then = waiting(store, name, champion, candidate and candidate.target, book)
     void = sum(bool(e.void) for e in chain[1])
     if void: waits += f'; {void} entries of its ledger are void'
+    waits += ''.join(f'; {o}' for o in waived_now(book, chain[1], [e.target for e in (champion, candidate) if e]))
     if torn: then = f'mlops-kit reconcile {name} --reason "…"'
     full = lambda e: e and dict(name=name, **e.target)
     return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn)

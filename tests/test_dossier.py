@@ -12,7 +12,7 @@ import pytest
 
 from browser import browser, requests_of, screenshot_and_requests, settle
 from mlops_kit.core import EvidenceError, Verdict, check, digest, file_digest, number, save_verdict, to_json, write_file
-from mlops_kit.dossier import changes, notebook_html, read_record, unchanged, write_dossier
+from mlops_kit.dossier import changes, contradictions, notebook_html, people, read_record, read_seal, unchanged, write_dossier
 
 DRIFT = dict(weekday=.042, carrier=.0185, origin=.0066, dest=.0749, manufacturer=.0391, sched_dep=.0137, sched_arr=.047, distance=.047, temp=1.839,
              dewp=1.701, humid=.268, wind_dir=.161, wind_speed=.272, precip=.08, pressure=.326, visib=.219, plane_year=.0585, seats=.0208)
@@ -390,6 +390,31 @@ def test_approvals_and_waivers_of_this_version_are_listed(promoted):
     lay(promoted, 'history.json', HISTORY + [entry(6, 'approve', 4, actor='Bo Lind', reason='read the evidence'), entry(7, 'waive', 2, actor='Cy Moe', reason='not about this one')])
     part = write_dossier(promoted).read_text().split('id="people"')[1].split('</section>')[0]
     assert 'Bo Lind' in part and 'read the evidence' in part and 'not about this one' not in part
+
+
+def test_what_a_signature_covers_is_said(promoted):
+    mark = read_seal(read_record(promoted)).digest
+    signs = dict(policy=digest(POLICY), actor='Bo Lind')
+    lay(promoted, 'history.json', HISTORY + [
+        entry(6, 'approve', 4, decision='approved', evidence=dict(run_id='r', digest=mark), **signs), entry(7, 'approve', 4, evidence=dict(run_id='r', digest='0'*64), **signs),
+        entry(8, 'approve', 4, evidence='no digest', policy='1'*64), entry(9, 'waive', 4, decision='drift until 2026-12-01', evidence=dict(run_id='r', digest=mark), **signs),
+        entry(10, 'reject', 4, signature=None)])
+    found = [e['covers'] for e in people(read_record(promoted), mark)]
+    assert [o.replace(mark[:16], 'MARK') for o in found] == ['evidence MARK… (this page’s), version 4 as champion, this policy', 'evidence 0000000000000000… (not this page’s), version 4 as champion, this policy',
+        'going back to it, version 4 as champion, another policy (1111111111111111…)', 'drift until 2026-12-01, version 4 as champion, this policy', 'nothing: it is not signed']
+    assert 'not this page’s' in write_dossier(promoted).read_text()
+
+
+@pytest.mark.parametrize('known, why, contradicts', [(True, '', False), (False, '', True), (True, 'it ended', True)])
+def test_a_waived_gate_stands_red_and_only_the_history_s_waivers_count(tmp_path, known, why, contradicts):
+    folder = flight_run(tmp_path/'run', 'blocked')
+    gates = [v.gate for v in read_record(folder).verdicts if not v.ok]
+    given = [dict(gate=g, until='2026-12-01', by='Cy Moe', reason='a known strike', seq=6 + i, why=why) for i, g in enumerate(gates)]
+    relay(folder, 'decision.json', decision='promoted', waivers=given)
+    lay(folder, 'history.json', HISTORY + ([entry(w['seq'], 'waive', 4, decision=f'{w["gate"]} until 2026-12-01', reason='a known strike') for w in given] if known else []))
+    assert gates and any('promoted, and these gates' in o or 'no such entry' in o for o in contradictions(read_record(folder))) == contradicts
+    html = write_dossier(folder).read_text()
+    assert (html.count('Waived by Cy Moe until 2026-12-01: a known strike.') == len(gates)) == (not why)
 
 
 def test_what_is_not_covered_is_said(promoted):

@@ -238,8 +238,8 @@ def test_a_policy_that_asks_for_approval_guards_itself(world):
     world.judge('tiny/3')
     d = world.promote('tiny/3')
     assert (d.decision, d.exit_code) == ('waiting for approval', 5)
-    assert 'Ana Silva could' in d.reasons[0]
-    world.book().pin(__import__('mlops_kit.policy', fromlist=['x']).load_policy(strict), world.book().pinned()['keys'])
+    assert d.reasons[0].startswith('0 of 1 approvals; no pinned key could') and 'the policy was changed' in d.reasons[-1]
+    assert world.book().pinned()['text'] == strict.read_text()
     strict.write_text(POLICY)
     d = world.promote('tiny/3')
     assert (d.decision, d.exit_code) == ('waiting for approval', 5)

@@ -73,6 +73,20 @@ class World:
         from mlops_kit.promotion import promote
         return promote(ref, **dict(policy=self.policy, store=self.store, out=self.runs, page=None, progress=False) | kwargs)
 
+    def person(self, name, role='', pinned=True):
+        "Make a key, whose public half lies beside the policy unless it belongs to a stranger"
+        from mlops_kit.evidence import make_key, public_key_file
+        key = make_key(self.folder/f'{name.split()[0].lower()}{role}.pem', name, role)
+        if pinned: public_key_file(key, self.folder/'keys')
+        return key
+
+    def says(self, kind, by, ref='tiny/3', **kwargs):
+        "Have a person approve, reject, withdraw or waive"
+        from mlops_kit import approval
+        os.environ['MLOPS_KIT_KEY'] = str(self.folder/f'{by}.pem')
+        try: return getattr(approval, kind)(ref, store=self.store, **kwargs)
+        finally: os.environ['MLOPS_KIT_KEY'] = str(self.key)
+
     def rollback(self, **kwargs):
         from mlops_kit.promotion import rollback
         return rollback('tiny', store=self.store, **kwargs)
