@@ -41,9 +41,17 @@ export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and c
 	$(BIN)/python docs/readme.py
 	$(BIN)/python docs/reference.py
 
-bench: .venv/.ready ## benchmarks, as ratios beside the peers
+bench: .venv/.ready ## benchmarks of minutes, as ratios beside the peers
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/undecided.py
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/gates.py
+
+bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other tools in environments of their own
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/data.py --long
 
 picture: demo ## take the README's picture from the demo's dossier (needs chromium)
 	$(BIN)/python docs/picture.py mlops-kit-demo
@@ -57,4 +65,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow spark export bench picture lock clean
+.PHONY: help setup demo test quick slow spark export bench bench-long picture lock clean

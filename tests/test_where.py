@@ -124,3 +124,17 @@ def test_the_verdicts_are_the_same_in_spark(world, spark):
     frame = spark.read.parquet(str(folder/'april.parquet')).repartition(3)
     here, there = judge(version, folder/'april.parquet', **kw), judge(version, frame, **kw)
     for a, b in zip(here, there): alike(a.checks, b.checks)
+
+
+@pytest.mark.slow
+def test_exit_codes_of_a_database(world, served, cli, postgres, tmp_path):
+    folder, store, _ = world
+    with connect(postgres) as con: con.execute("do $$ begin create role eve login password 'right'; exception when duplicate_object then null; end $$")
+    (tmp_path/'pgpass').write_text('*:*:*:*:s3cret')
+    (tmp_path/'pgpass').chmod(0o600)
+    def gate(data): return cli('gate', 'toy@candidate', '--data', data, '--policy', folder/'policy.yaml', '--out', tmp_path/'runs', MLFLOW_TRACKING_URI=store.uri, PGPASSFILE=tmp_path/'pgpass')
+    for data, code, said in [('postgres://127.0.0.1:1/air?table=t', 3, 'cannot be reached'), (served('april').replace('toy@', 'eve@'), 2, 'password authentication failed'),
+                             (served('aprill'), 2, 'did you mean `april`'), ('postgres://me:s3cret@127.0.0.1/air?table=t', 2, 'PGPASSFILE')]:
+        found, out, err = gate(data)
+        assert found == code and said in err and 'Traceback' not in err and 's3cret' not in out + err, err
+    assert not (tmp_path/'runs').exists() or not [o for o in (tmp_path/'runs').iterdir() if o.name[0] != '.']
