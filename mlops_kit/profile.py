@@ -555,7 +555,7 @@ def sketch_of(
     "A column's sketch, made from its counts where it has counts"
     import numpy as np
     if c.sketch is not None or not exact(c): return c.sketch
-    kept = dict(float='float64', int=None, time='datetime64[us]').get(storage(c.dtype), object)
+    kept = dict(float='float64', int=c.dtype, time='datetime64[us]').get(storage(c.dtype), object)
     return make_sketch(np.array(list(c.counts), dtype=kept))
 
 # %% ../nbs/03_profile.ipynb #b53780d5
