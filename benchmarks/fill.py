@@ -1,0 +1,82 @@
+"Write the last measured figures into benchmarks/README.md, from benchmarks/out/*.json. Each benchmark does so when it ends."
+import json
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BELOW = '<!-- What follows is written by benchmarks/fill.py from benchmarks/out/*.json -->'
+TITLES = dict(data='Drift and quality: `data.py`', data_long='Drift alone, large tables: `data.py --long`', memory='Memory and growth: `memory.py`',
+    imports='Imports: `imports.py`', peers='Other tools: `peers.py`')
+
+
+def table(lines):
+    "Lay lines of cells out as a Markdown table"
+    head, *rows = [[str(o) for o in line] for line in lines]
+    return '\n'.join('| ' + ' | '.join(o) + ' |' for o in [head, ['---'] + ['---:']*(len(head) - 1), *rows]) + '\n'
+
+
+def step_lines(found):
+    "What each step cost"
+    return [['', 'CPU-s', 'without imports', 'peak MB']] + [[k, f'{o["cpu"]:.2f}', f'{o["work"]:.2f}', f'{o["mb"]:.0f}'] for k, o in found.items()]
+
+
+def size_lines(found):
+    "What each size cost"
+    return [['rows of each table', 'columns', 'CPU-s', 'without imports, per million rows', 'peak MB']] + [
+        [f'{o["rows"]:,}', o['columns'], f'{o["cpu"]:.2f}', f'{o["work_per_million"]:.2f}', o['mb']] for o in found]
+
+
+def import_lines(found):
+    "What processes cost that do little but import"
+    return [['', 'CPU-s until done', 'to the end of the process']] + [[k, f'{o["work"]:.2f}', f'{o["cpu"]:.2f}'] for k, o in found.items()]
+
+
+def goal_lines(goals):
+    "Figures beside their goals"
+    return [['figure', 'measured', 'goal', '']] + [
+        [o['what'], f'{o["value"]:.2f}', f'at {"least" if o["least"] else "most"} {o["goal"]:g}', 'met' if o['met'] else 'missed'] for o in goals]
+
+
+LINES = dict(steps=step_lines, measured=size_lines, imports=import_lines)
+
+
+def agreement_text(o):
+    "How far ours and Evidently agree"
+    same = 'all verdicts are the same' if not o['other_verdicts'] else f'the verdicts differ on {", ".join(o["other_verdicts"])}'
+    return (f'Evidently judged {o["columns"]} columns and found {o["drifted"]} drifted; {same}. The scores that are computed from rows differ by {o["largest_difference"]:.0e} at most, '
+        f'relatively. From the profiles {o["intervals"]} scores are intervals; Evidently\'s number lies outside of {o["outside_interval"]}.\n')
+
+
+def section(name, found):
+    "One benchmark's figures as Markdown"
+    parts = [f'## {TITLES[name]}\n']
+    if 'rows' in found: parts.append(f'Two tables of {found["rows"]:,} rows by {found["columns"]} columns.\n')
+    parts.append(table(next(lines(found[k]) for k, lines in LINES.items() if k in found)))
+    parts.append(table(goal_lines(found['goals'])))
+    if 'agreement' in found: parts.append(agreement_text(found['agreement']))
+    for k, why in found.get('skipped', {}).items(): parts.append(f'{k} was skipped: {why}\n')
+    if found.get('versions'): parts.append('Measured with ' + ', '.join(f'{k} {v}' for k, v in found['versions'].items()) + '.\n')
+    return '\n'.join(parts)
+
+
+def fill(folder=HERE):
+    "Replace what follows the mark in the README by the figures that there are"
+    readme = Path(folder)/'README.md'
+    above = readme.read_text(encoding='utf-8').partition(BELOW)[0]
+    there = [(k, Path(folder)/f'out/{k}.json') for k in TITLES]
+    parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
+    readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
+
+
+def headline(folder=HERE):
+    "The figures that the project's README shows, as Markdown"
+    read = lambda k: json.loads((Path(folder)/f'out/{k}.json').read_text(encoding='utf-8'))
+    lines = [['two tables of 20 columns', 'ours', 'Evidently', '']]
+    for name, what, peer in [('data', 'drift and quality', 'Evidently, both presets'), ('data_long', 'drift alone', 'Evidently, drift preset')]:
+        found = read(name)
+        ours, theirs = (next(v for k, v in found['steps'].items() if k.startswith(o)) for o in ('ours', peer))
+        lines.append([f'{found["rows"]:,} rows, {what}', f'{ours["cpu"]:.1f} CPU-s, {ours["mb"]:,.0f} MB', f'{theirs["cpu"]:,.0f} CPU-s, {theirs["mb"]:,.0f} MB', f'{theirs["cpu"]/ours["cpu"]:.0f} times less'])
+    large = next(o for o in read('memory')['measured'] if o['rows'] == 10_000_000 and o['columns'] == 20)
+    return table(lines + [[f'{large["rows"]:,} rows, drift and quality', f'{large["cpu"]:.1f} CPU-s, {large["mb"]:,} MB', '', '']])
+
+
+if __name__ == '__main__': fill()
