@@ -892,16 +892,20 @@ def decide(column, kind, method, threshold, low, high)->Drift:
 class Side:
     "One side of a comparison: a profile, rows, or both"
     profile: Profile = None
-    table: Table = None
+    table: Table = None # Or a function that opens it, called when rows are needed
 
     @property
-    def names(self): return self.profile.names if self.profile else self.table.names
+    def opened(self):
+        if callable(self.table): self.table = self.table()
+        return self.table
     @property
-    def has_rows(self): return self.table is not None and self.table.streams
-    def rows(self, name): return count_column(self.table, name)
+    def names(self): return self.profile.names if self.profile else self.opened.names
+    @property
+    def has_rows(self): return self.opened is not None and self.table.streams
+    def rows(self, name): return count_column(self.opened, name)
     def known(self, name): # `Counts`, or a `ColumnProfile` that did not keep them
         if self.profile is None and self.has_rows: return self.rows(name)
-        p = (self.profile or profile(self.table, [name]))[name]
+        p = (self.profile or profile(self.opened, [name]))[name]
         return p if not exact(p) and (p.kind in JUDGED or values_are(p)) else from_profile(p)
 
 # %% ../nbs/03a_drift.ipynb #4484a4a6
@@ -1006,7 +1010,7 @@ def drift_checks(
     reference, # What the model learned from: `Profile` or `Table`
     current, # What it meets now: `Profile` or `Table`
     config=None, # The policy's `drift`: mode, method, threshold, max_share, columns
-    reference_table=None, # The rows behind the reference profile, if they can be had
+    reference_table=None, # The rows behind the reference profile if they can be had, or a function that opens them
     current_table=None, # The rows behind the current profile
     columns=None, # Names; those of both sides unless given
 )->list: # A `Check` per column and one of their share

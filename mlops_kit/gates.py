@@ -226,7 +226,7 @@ def drift_gate(
     "Ask whether the world has moved since training"
     from mlops_kit.drift import drift_checks
     return drift_checks(c.model.reference, c.profile, c.policy.gate('drift'),
-        reference_table=c.reference_table, current_table=c.table, columns=c.model.features)
+        reference_table=lambda: c.reference_table, current_table=c.table, columns=c.model.features)
 
 # %% ../nbs/10_gates.ipynb #c715b306
 def performance_gate(

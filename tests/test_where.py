@@ -88,6 +88,13 @@ def test_a_declared_kind_holds_from_registration_to_judging(world):
     assert next(c for c in verdict.checks if c.column == 'hour').method == 'jensenshannon'
 
 
+def test_judging_by_a_stored_profile_leaves_the_training_table_alone(world, monkeypatch):
+    folder, store, version = world
+    def refuse(lineage): raise AssertionError('the training table was opened')
+    monkeypatch.setattr('mlops_kit.gates.reference_table', refuse)
+    assert judge(version, folder/'april.parquet', policy=folder/'policy.yaml', gates=['data_quality', 'drift'], store=store).status == 'pass'
+
+
 @pytest.mark.slow
 def test_gate_notebooks_judge_a_table_of_postgresql(world, served, monkeypatch):
     folder, store, version = world
