@@ -358,7 +358,7 @@ def hashed(
     if hasattr(values, 'buffers'): return hashed_strings(values)
     kind = values.dtype.kind
     if kind in 'OU': return hashed_strings(pa.array(list(map(str, values.tolist())), type=pa.large_string()))
-    return mixed((values + 0. if kind == 'f' else values.astype('datetime64[us]' if kind == 'M' else 'int64', copy=False)).view('uint64')) # + 0. makes -0 into 0
+    return mixed((values.astype('float64') + 0. if kind == 'f' else values.astype('datetime64[us]' if kind == 'M' else 'int64', copy=False)).view('uint64')) # + 0. makes -0 into 0
 
 def mixed(
     x, # numpy uint64
