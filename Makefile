@@ -31,7 +31,9 @@ slow: .venv/.ready
 	@touch $@
 
 spark: .venv/.ready ## the tests on a real Spark: installs it where there is Java
-	@if command -v java >/dev/null; then $(MAKE) .venv/.spark && $(BIN)/python -m pytest -m spark -W ignore; else echo 'no Java: the tests on Spark are left out. Hint: apt-get install openjdk-17-jre-headless'; fi
+	@if ! command -v java >/dev/null; then echo 'no Java: the tests on Spark are left out. Hint: apt-get install openjdk-17-jre-headless'; \
+	elif ! $(MAKE) .venv/.spark; then echo 'Spark cannot be installed here: its tests are left out. Hint: see what pip says above'; \
+	else $(BIN)/python -m pytest -m spark -W ignore; fi
 
 export: .venv/.ready ## write mlops_kit/ and README.md from the notebooks, and clean them
 	$(BIN)/nbdev-clean
