@@ -598,9 +598,9 @@ def test_what_has_nothing_to_do_with_it_does_not_stop_it(world, monkeypatch):
     assert [e.kind for e in world.book().entries()][-2:] == ['register', 'promote']
 
 
-def test_a_withdrawal_after_the_entry_is_a_conflict(world, monkeypatch):
+def promoted_meanwhile(world, monkeypatch):
+    "Promote version 3 just before the next word is written"
     import mlops_kit.approval as approval
-    for by in ('benrisk', 'cyowner'): world.says('approve', by)
     real, did = approval.own_word, []
     def own_word(m):
         if not did:
@@ -608,22 +608,20 @@ def test_a_withdrawal_after_the_entry_is_a_conflict(world, monkeypatch):
             world.promote('tiny/3')
         return real(m)
     monkeypatch.setattr(approval, 'own_word', own_word)
+
+
+def test_a_withdrawal_after_the_entry_is_a_conflict(world, monkeypatch):
+    for by in ('benrisk', 'cyowner'): world.says('approve', by)
+    promoted_meanwhile(world, monkeypatch)
     with pytest.raises(RegistryError, match='holds `champion` already') as e: world.says('withdraw', 'benrisk')
     assert e.value.exit_code == 6 and world.alias() == 3 and not void(world)
 
 
 def test_an_approval_that_comes_after_another_decision_is_a_conflict(world, monkeypatch):
-    import mlops_kit.approval as approval
     world.register()
     world.judge('tiny/4')
     for by in ('benrisk', 'cyowner'): world.says('approve', by)
-    real, did = approval.own_word, []
-    def own_word(m):
-        if not did:
-            did.append(1)
-            world.promote('tiny/3')
-        return real(m)
-    monkeypatch.setattr(approval, 'own_word', own_word)
+    promoted_meanwhile(world, monkeypatch)
     with pytest.raises(RegistryError, match='decided meanwhile') as e: world.says('approve', 'deerisk', 'tiny/4')
     assert e.value.exit_code == 6
 
