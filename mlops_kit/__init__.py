@@ -4,12 +4,14 @@ Modules:
 
 - `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
+- `mlops_kit.consent`: What each signed word covers, whose it is, and whether there are enough: counted from entries, keys and the policy alone.
 - `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
 - `mlops_kit.core`: Statuses, checks, verdicts, exit codes and errors: the words that every other page uses.
 - `mlops_kit.demo`: Every flight that left New York in 2013, a model of which ones will be late, and five acts: promoted, refused, stopped by broken data, replaced, rolled back.
 - `mlops_kit.dossier`: One page for one attempt to promote a version: what was decided, what the gates found, what changed, and what nobody looked at.
 - `mlops_kit.drift`: Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them.
 - `mlops_kit.engine`: A table in DuckDB, PostgreSQL or Spark answers questions about itself; its rows stay where they live.
+- `mlops_kit.entry`: An entry is a small signed record; who wrote it down and who said it may be two people.
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.

@@ -297,9 +297,10 @@ def create_experiment(
     store:Store,
     name:str, # A name that no other experiment has
     tags:dict=None, # Written together with it
+    place:str=None, # Where it keeps artifacts, which nobody can change later; beside the store unless given
 ): # MLflow's experiment: ours, or the one that was there first
     "Make an experiment; of several who try, exactly one makes it"
-    place = f'{store.root}/{name}' if store.root else None
+    place = place or (f'{store.root}/{name}' if store.root else None)
     try: store.write(f'make the experiment `{name}`', lambda c: c.create_experiment(name, place, tags))
     except RegistryError:
         if not (found := store.read(f'find the experiment `{name}`', lambda c: c.get_experiment_by_name(name))): raise
@@ -641,9 +642,10 @@ def find_runs(
 def run_files(
     store:Store,
     run_id:str, # Of the run
+    path:str=None, # Only below this folder
 )->dict: # Relative path to bytes
     "List the files of a run"
-    return dict(store.read(f'list the files of the run `{run_id}`', lambda c: list(walk(lambda p: c.list_artifacts(run_id, p)))))
+    return dict(store.read(f'list the files of the run `{run_id}`', lambda c: list(walk(lambda p: c.list_artifacts(run_id, p), path))))
 
 # %% ../nbs/06_store.ipynb #b38203fe
 def upload(

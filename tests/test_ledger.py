@@ -12,12 +12,13 @@ import pytest
 
 from mlops_kit import ledger as lg
 from mlops_kit import store as st
-from mlops_kit.core import EXIT, RegistryError, digest
+from mlops_kit.core import EXIT, EvidenceError, RegistryError, digest
 from mlops_kit.evidence import canonical, make_key, sign
 
 pytestmark = pytest.mark.filterwarnings('ignore:The ``noload`` loader:DeprecationWarning') # MLflow 3.17 on SQLAlchemy 2.1
 
-SIGNED, UNSIGNED = 'model: tiny\nsigning: {required: true}\n', 'model: tiny\nsigning: {required: false}\n'
+SIGNED = 'model: tiny\ntask: binary\ntarget: late\nowner: Ana\nsigning: {required: true}\nstages: {champion: {gates: [drift]}}\n'
+UNSIGNED = SIGNED.replace('true', 'false')
 
 
 class Tiny:
@@ -92,7 +93,8 @@ def signed(tiny, body, key):
     (lambda t: forge(t, signature=None, keyid=None), 'not signed by a pinned key'),
     (lambda t: forge(t, signature=None, keyid=None, actor='unverified:ana'), 'not signed by a pinned key'),
     (lambda t: forge(t, keyid=['x']), 'wrong type'), (lambda t: forge(t, alias={'x': 1}), 'wrong type'), (lambda t: forge(t, seq=True), 'wrong type'),
-    (lambda t: forge(t, at='9999'), 'its time is none'),
+    (lambda t: forge(t, at='9999'), 'its time is none'), (lambda t: forge(t, at='2020-01-01T00:00:00Z'), 'dated before'),
+    (lambda t: forge(t, handed=dict(at='x')), 'has no form'),
     (lambda t: t.first.body, 'another place'),
     (lambda t: forge(t, model='other'), 'another place'),
     (lambda t: forge(t, reason='ä'*300), 'longer than 500 bytes'),
@@ -112,7 +114,7 @@ def test_what_somebody_else_wrote_is_void_and_no_obstacle(tiny, how, said):
     assert said in forged.void and not forged.verified
     assert tiny.led.head('champion').seq == 2
     mine = tiny.promote(3, base=1)
-    assert [mine.seq, mine.previous] == [4, forged.digest]
+    assert [mine.seq, mine.previous] == [4, digest(f'{tiny.first.digest} {forged.digest}')]
     assert tiny.seen() == [(1, 'policy', False), (2, 'promote', False), (3, forged.kind, True), (4, 'promote', False)]
     assert lg.project(tiny.led, 'champion').startswith('conflict') and st.get_alias(tiny.store, 'tiny', 'champion') is None
 
@@ -165,13 +167,105 @@ def test_a_changed_policy_is_an_entry_under_the_old_keys(tiny):
     assert tiny.promote(1, policy=change.policy, key=tiny.eve).actor == 'Eve'
 
 
-def test_a_pin_whose_file_was_changed_is_void(tiny, tmp_path, monkeypatch):
-    path = next(tmp_path.rglob('pin.json'))
-    path.write_text(path.read_text().replace('true', 'false'))
+def test_where_the_pinned_policy_is_gone_nothing_is_believed(tiny, tmp_path, monkeypatch):
+    "Else whoever can remove a file could bring back the policy and the keys before it"
+    path, kept = next(tmp_path.rglob('pin.json')), next(tmp_path.rglob('pin.json')).read_text()
     monkeypatch.setattr(lg, 'PINS', {})
-    assert tiny.led.pinned() is None and 'missing or changed' in tiny.led.entries(all=True)[0].void
-    path.unlink()
-    assert tiny.led.pinned() is None
+    monkeypatch.setattr(lg, 'KNOWN', {})
+    for spoil in (lambda: path.write_text(kept.replace('true', 'false')), path.unlink):
+        spoil()
+        with pytest.raises(EvidenceError, match='the policy that entry 1 of the ledger of `tiny` pins is missing or changed') as e: tiny.led.pinned()
+        assert e.value.exit_code == EXIT['error']
+    path.write_text(kept)
+    assert tiny.led.pinned()['text'] == SIGNED
+
+
+def test_a_stranger_who_names_a_policy_that_is_nowhere_blocks_nobody(tiny):
+    tiny.first = tiny.promote(1)
+    for seq, key in [(3, tiny.eve), (4, None)]:
+        body = forge(tiny, seq=seq, kind='policy', alias=None, base=None, target=None, previous=tiny.led.mark(), evidence=dict(run_id=tiny.led.run_id, digest='0'*64))
+        tiny.write(seq, signed(tiny, body, key) if key else body)
+    assert [bool(e.void) for e in tiny.led.entries(all=True)] == [False, False, True, True]
+    assert tiny.promote(2, base=1).seq == 5
+
+
+def test_an_entry_vouches_for_void_ones_and_what_stood_before_them(tiny, store_uri):
+    tiny.promote(1)
+    tiny.write(3, 'rubbish')
+    tiny.promote(2, base=1)
+    assert tiny.led.head('champion').seq == 4
+    with sqlite3.connect(store_uri.removeprefix('sqlite:///')) as db: db.execute("update params set value = replace(value, 'promoted', 'Promoted') where key = 'seq-000002'")
+    db.close()
+    assert [bool(e.void) for e in tiny.led.entries(all=True)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize('kind, kw, said', [
+    ('register', dict(), 'moves no alias but `candidate`'), ('adopt', dict(), 'that the ledger knows already'),
+    ('reconcile', dict(), 'only says that it is settled'), ('rollback', dict(), 'that never held the alias')])
+def test_a_pinned_key_moves_an_alias_by_promotion_alone(tiny, kind, kw, said):
+    tiny.first = tiny.promote(1)
+    tiny.write(3, signed(tiny, forge(tiny, kind=kind, evidence=None, **kw), tiny.ana))
+    assert said in tiny.led.entries(all=True)[2].void
+
+
+# A run that is full
+
+def test_a_full_run_goes_on_in_another(tiny, monkeypatch):
+    monkeypatch.setattr(lg, 'MOST_ENTRIES', 4)
+    for n in range(9):
+        target, base = [1, 2, 3][n % 3], [3, 1, 2][n % 3] if n else None
+        tiny.promote(target, base=base)
+        assert lg.project(tiny.led, 'champion') == 'moved'
+    chain, entries = lg.Ledger(tiny.store, 'tiny', tiny.led.run_id).read()
+    assert [e.seq for e in entries] == [*range(1, 13)] and len(chain.runs) == 3 and not any(e.void for e in entries)
+    assert [e.seq for e in entries if e.kind == 'note'] == [5, 10] and {e.digest for e in entries if e.kind == 'promote'} == chain.done
+    assert sorted(st.get_params(tiny.store, chain.runs[1])) == [f'done-{i:06d}' for i in (6, 7, 8, 9)] + [f'seq-{i:06d}' for i in (6, 7, 8, 9, 10)]
+    st.log_param_once(tiny.store, chain.runs[0], 'seq-000006', 'late')
+    assert lg.ledger(tiny.store, 'tiny').entries(all=True)[-1].void == 'there is a gap before it'
+    pin = tiny.led.pin(SIGNED + '# more\n', tiny.keys, tiny.ana)
+    assert pin.evidence['run_id'] in chain.runs and tiny.led.pinned()['text'].endswith('# more\n')
+
+
+def test_of_several_who_turn_the_page_one_wins(tiny, monkeypatch):
+    monkeypatch.setattr(lg, 'MOST_ENTRIES', 1)
+    real = lg.start_run
+    def slow(store, *args):
+        monkeypatch.setattr(lg, 'start_run', real)
+        tiny.promote(1, key=tiny.ben)
+        return real(store, *args)
+    monkeypatch.setattr(lg, 'start_run', slow)
+    with pytest.raises(RegistryError, match='Ben was faster with `note`') as e: tiny.promote(2)
+    assert e.value.exit_code == EXIT['conflict']
+    monkeypatch.setattr(lg, 'MOST_ENTRIES', 1000)
+    assert tiny.promote(2, base=1).seq == 4 and len(tiny.led.read()[0].runs) == 2
+
+
+def test_a_stranger_cannot_turn_the_page(tiny):
+    tiny.first = tiny.promote(1)
+    body = forge(tiny, kind='note', decision=lg.CONTINUED, alias=None, base=None, target=None, evidence=dict(run_id='f'*32, digest='0'*64))
+    tiny.write(3, signed(tiny, body, tiny.eve))
+    assert tiny.promote(2, base=1).seq == 4 and len(tiny.led.read()[0].runs) == 1
+
+
+# A word that was said elsewhere
+
+def handed(tiny, by, **kw):
+    from mlops_kit import entry
+    word = entry.Entry(0, 'approve', 'tiny', 'champion', target=tiny.versions[2][0], evidence=tiny.versions[2][1], policy=tiny.policy, decision='approved',
+                       handed=dict(at='2026-11-23T00:00:00Z', keyid=by.keyid, token='w1', signature=''))
+    word.handed['signature'] = sign(entry.word_of(word), by, entry.WORD)['signatures'][0]['sig']
+    given = dict(base=None, decision='approved', evidence=word.evidence, policy=tiny.policy, key=tiny.ana, handed=word.handed)
+    return tiny.led.append('approve', 'champion', tiny.versions[2][0], **given | kw)
+
+
+def test_a_word_is_handed_on_once_and_as_it_was_said(tiny):
+    e = handed(tiny, tiny.ben)
+    assert (e.actor, e.voice, e.keyid, tiny.led.entries()[-1].verified) == ('Ben', tiny.ben.keyid, tiny.ana.keyid, True)
+    for said, kw in [('handed on before', {}), ('does not fit', dict(decision='Approved')), ('does not fit', dict(evidence=tiny.versions[1][1]))]:
+        with pytest.raises(RegistryError, match=said): handed(tiny, tiny.ben, **kw)
+    with pytest.raises(RegistryError, match='not signed by a pinned key'): handed(tiny, tiny.eve)
+    with pytest.raises(RegistryError, match='not signed by a pinned key, and the policy asks'): handed(tiny, tiny.ben, key=tiny.eve)
+    assert len(tiny.led.entries(all=True)) == 2
 
 
 def test_without_signatures_nobody_can_pretend_to_be_somebody(store_uri, tmp_path, monkeypatch):

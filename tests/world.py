@@ -87,6 +87,10 @@ class World:
         try: return getattr(approval, kind)(ref, store=self.store, **kwargs)
         finally: os.environ['MLOPS_KIT_KEY'] = str(self.key)
 
+    def change(self, **kwargs):
+        from mlops_kit.approval import change_policy
+        return change_policy('tiny', self.policy, store=self.store, **kwargs)
+
     def rollback(self, **kwargs):
         from mlops_kit.promotion import rollback
         return rollback('tiny', store=self.store, **kwargs)
