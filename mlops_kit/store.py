@@ -10,14 +10,15 @@ Docs: https://mlops-kit.github.io/mlops_kit/store.html.md"""
 
 # %% auto #0
 __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'SETTINGS', 'BREAKS', 'HINTS', 'WRITES', 'LEFT_BEHIND', 'store_address', 'without_user',
-           'patience', 'within', 'settings', 'restore', 'mlflow_quietly', 'causes', 'http_trouble', 'sentence',
-           'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'about', 'ask_health', 'tables_in', 'look',
-           'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect', 'fresh_store', 'is_left', 'sizes',
-           'find_experiment', 'experiment_id', 'create_experiment', 'walk', 'list_files', 'log_files', 'require_files',
-           'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored', 'stored',
-           'create_model', 'pages', 'model_names', 'create_version', 'get_version', 'list_versions', 'aliases',
-           'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run', 'start_run',
-           'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts']
+           'patience', 'within', 'settings', 'restore', 'mlflow_quietly', 'causes', 'unread', 'http_trouble',
+           'sentence', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'about', 'ask_health', 'tables_in',
+           'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect', 'fresh_store', 'is_left',
+           'sizes', 'find_experiment', 'experiment_id', 'create_experiment', 'walk', 'list_files', 'log_files',
+           'require_files', 'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored',
+           'stored', 'create_model', 'pages', 'model_names', 'create_version', 'get_version', 'list_versions',
+           'aliases', 'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run',
+           'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload',
+           'download_artifacts']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -125,11 +126,18 @@ def causes(e): # Iterator of exceptions
     "Walk from an exception to what it came from"
     while e is not None:
         yield e
-        e = getattr(e, 'orig', None) or e.__cause__ or e.__context__
+        e = getattr(e, 'orig', None) or e.__cause__ or e.__context__ or next((o for o in e.args if isinstance(o, BaseException)), None)
 
 # %% ../nbs/06_store.ipynb #259ee3e9
 BREAKS = dict(IncompleteRead='its answer was cut off', ChunkedEncodingError='its answer was cut off', RemoteDisconnected='it broke off without an answer',
     ConnectionResetError='it broke off without an answer', ConnectionError='it does not answer', ConnectionRefusedError='it does not answer', URLError='it does not answer')
+
+def unread(
+    e, # An exception
+)->str: # None where it is about something else
+    "Find the answer that was no JSON"
+    said = re.search(r"not in a valid JSON format\. Response body: '(.*)", str(e), re.S)
+    return said[1] if said else getattr(e, 'doc', None)
 
 def http_trouble(
     found:list, # Exceptions, the outermost first
@@ -139,7 +147,7 @@ def http_trouble(
     if any('Timeout' in o for o in names): return 'it did not answer in time'
     status = next((m[1] for o in found if (m := re.search(r'(?:too many |with error code |with status |^(?=\d+ \w+ Error))([45]\d\d)\b', str(o)))), None)
     if status: return f'it answers with status {status}'
-    doc = next((o.doc for o in found if type(o).__name__ == 'JSONDecodeError'), None)
+    doc = next((d for o in found if (d := unread(o)) is not None), None)
     if doc is not None: return 'its answer was cut off' if doc.lstrip()[:1] in ('{', '[') else f'its answer is not MLflow\'s: `{" ".join(doc[:40].split())}`'
     return next((said for name,said in BREAKS.items() if name in names), '')
 
@@ -157,7 +165,7 @@ def sentence(
     return re.sub(r'(?<=://)[^/\s]*@', '', line)[:300].rstrip('.')
 
 # %% ../nbs/06_store.ipynb #ae9e75cf
-HINTS = {'readonly|read-only|[Pp]ermission|status 40[13]': 'it is read-only for you: ask for write access, or name another store.',
+HINTS = {'readonly|read-only|permission|status 40[13]': 'it is read-only for you: ask for write access, or name another store.',
     'locked': 'another process is writing into it; run the command again.',
     'No space|disk is full|File too large|disk I/O|quota': 'make room, then run the command again: it reads first what was written.',
     'mlflow db upgrade': 'take a backup, then run `mlflow db upgrade` on it.'}
@@ -169,7 +177,7 @@ def hint_of(
 )->str:
     "Say what to do about a failure"
     if any(isinstance(o, ImportError) for o in causes(e)): return 'install the driver of that database.'
-    if found := next((hint for what,hint in HINTS.items() if re.search(what, said)), ''): return found
+    if found := next((hint for what,hint in HINTS.items() if re.search(what, said, re.I)), ''): return found
     if wrote: return 'run the command again: it reads first what was written.'
     return 'see that the store is up and that MLFLOW_TRACKING_URI names it' + ('; MLOPS_KIT_PATIENCE=60 waits longer.' if 'in time' in said else '.')
 
@@ -267,8 +275,9 @@ def tables_in(
     "List the tables of a database, to know a store when seeing one"
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.pool import NullPool
+    waits = dict(timeout=.9*patience()) if address.startswith('sqlite') else {}
     def ask():
-        with create_engine(address, poolclass=NullPool).connect() as c: return inspect(c).get_table_names()
+        with create_engine(address, poolclass=NullPool, connect_args=waits).connect() as c: return inspect(c).get_table_names()
     return within(ask)
 
 # %% ../nbs/06_store.ipynb #3c1b4bec
@@ -279,6 +288,7 @@ def look(
     try:
         if address.startswith('http'): return within(lambda: ask_health(address))
         names = tables_in(address)
+    except MlopsKitError: raise
     except Exception as e: raise refusal(e, address, 'be opened') from e
     if names and 'experiments' not in names:
         raise RegistryError(f'`{without_user(address)}` is a database but no MLflow store: it holds {len(names)} other tables.', 'name another database in MLFLOW_TRACKING_URI.')
