@@ -30,7 +30,7 @@ Modules:
 
 __version__ = "0.1.0"
 
-_HOMES = dict(register='registry', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval',
+_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval',
     promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion')
 __all__ = list(_HOMES)
 

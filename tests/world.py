@@ -32,6 +32,9 @@ def fitted(upside_down=False):
     return make_pipeline(DecisionTreeClassifier(max_depth=2, random_state=0)).fit(df[['hour', 'wind']], 1 - df.late if upside_down else df.late)
 
 
+TREES = ['numpy.dtype', 'sklearn.tree._tree.Tree']
+
+
 class World:
     "Everything about one small model, below one folder"
     def __init__(self, folder):
@@ -56,6 +59,26 @@ class World:
         from mlops_kit.registry import register
         upside_down = kwargs.pop('upside_down', False)
         return register(fitted(upside_down), 'tiny', **dict(train=flights(), target='late', policy=self.policy, store=self.store) | kwargs)
+
+    def log(self, example=True, alias='champion', upside_down=False):
+        "Log a model in plain MLflow and set an alias by hand, as people did before"
+        import mlflow
+        from mlops_kit.registry import quiet
+        from mlops_kit.store import set_alias
+        model, df = fitted(upside_down), flights()
+        with quiet():
+            mlflow.set_tracking_uri((store := self.store).address)
+            found = mlflow.get_experiment_by_name('plain')
+            mlflow.set_experiment(experiment_id=found.experiment_id if found else mlflow.create_experiment('plain', store.root and f'{store.root}/plain'))
+            made = mlflow.sklearn.log_model(model, name='model', registered_model_name='tiny', pip_requirements=['scikit-learn'],
+                                            signature=mlflow.models.infer_signature(df[['hour', 'wind']].astype(float), model.predict(df[['hour', 'wind']])),
+                                            input_example=df[['hour', 'wind']].astype(float).head(4) if example else None, skops_trusted_types=TREES)
+        if alias: set_alias(store, 'tiny', alias, made.registered_model_version)
+        return made
+
+    def adopt(self, **kwargs):
+        from mlops_kit.adoption import adopt
+        return adopt('tiny', **dict(policy=self.policy, store=self.store) | kwargs)
 
     def judge(self, ref, policy=None):
         "What `run_gates` does, without processes of its own"
