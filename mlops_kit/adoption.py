@@ -156,7 +156,7 @@ def refuse_moved(
     where = 'it is gone' if not at else f'now it is at version {at}' if at != found.version else 'that version was made again'
     raise RegistryError(f'the alias `{alias}` of `{found.name}` was at version {found.version} when its files were read, and {where}.', 'adopt again.', exit_code=EXIT['conflict'])
 
-# %% ../nbs/09a_adoption.ipynb #5e53af01
+# %% ../nbs/09a_adoption.ipynb #af1b8e13
 def enter_adoption(
     book, # The model's `Ledger`
     alias:str, # Such as 'champion'
@@ -164,7 +164,7 @@ def enter_adoption(
     policy=None, # `Policy` to pin if none is
     key=None, # `Key` that signs
     reason:str='', # For the ledger
-)->None:
+)->bool: # False where somebody else adopted it meanwhile
     "Write the ledger's entry of an adoption"
     for last in (False, False, False, True):
         try:
@@ -172,8 +172,10 @@ def enter_adoption(
             pinned = book.pinned()
             book.append('adopt', alias, version, base=None, decision='adopted', policy=pinned and pinned['digest'], reason=reason, key=key)
         except RegistryError as e:
-            if e.exit_code != EXIT['conflict'] or last or book.head(alias): raise
-        else: return
+            head = book.head(alias) if e.exit_code == EXIT['conflict'] else None
+            if head and head.kind == 'adopt': return False
+            if e.exit_code != EXIT['conflict'] or head or last: raise
+        else: return True
 
 # %% ../nbs/09a_adoption.ipynb #cbe4c0f1
 def finish(
@@ -235,7 +237,7 @@ def take_in(
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
         upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}')
     version = Version(found.name, found.version, found.model_id, found.created, manifest.digest, lineage)
-    enter_adoption(book, alias, version, policy, key, reason)
+    if not enter_adoption(book, alias, version, policy, key, reason): return adopted_before(book, alias)
     finish(book, alias)
     return version
 
@@ -258,8 +260,4 @@ def adopt(
     refuse_stranger(book, given[0], key)
     if before := adopted_before(book, alias): return before
     refuse_judgeable(book, found)
-    try: return take_in(book, alias, found, given, key, owner, reason)
-    except RegistryError as e:
-        head = book.head(alias) if e.exit_code == EXIT['conflict'] else None
-        if head and head.kind == 'adopt' and (before := adopted_before(book, alias)): return before
-        raise
+    return take_in(book, alias, found, given, key, owner, reason)

@@ -15,14 +15,15 @@ __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FIL
            'write_example', 'check_example', 'model_parts', 'our_parts', 'missing_files', 'refuse_incomplete',
            'Training', 'task_of', 'features_of', 'read_training', 'example_rows', 'gaps_of', 'place_model',
            'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of', 'table_record', 'lineage_of', 'fill',
-           'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle', 'carry_out', 'plain', 'settle_all',
-           'make_candidate', 'refuse_conflict', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name',
-           'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'fetch_adopted', 'logged_files',
-           'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version',
-           'fetch_version', 'fetch_source', 'files_at', 'model_files', 'load']
+           'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle', 'carry_out', 'plain', 'at_rest',
+           'settled', 'settle_all', 'make_candidate', 'refuse_conflict', 'enter', 'open_store', 'policy_for',
+           'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged',
+           'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version',
+           'same_version', 'resolve', 'alias_version', 'fetch_version', 'fetch_source', 'files_at', 'model_files',
+           'meant', 'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
-import json, re
+import json, re, threading, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -32,9 +33,9 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
 
 # %% ../nbs/09_registry.ipynb #d38962cf
 from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_uri, fetched, get_alias,
-    list_files, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, start_run, walk)
+    list_files, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, start_run, walk, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
-from .ledger import MOST_REASON, find_ledger, is_there, ledger, project
+from .ledger import MOST_REASON, find_ledger, holder, is_there, ledger, project, stands
 
 # %% ../nbs/09_registry.ipynb #d5f39552
 @dataclass
@@ -521,9 +522,10 @@ def refuse_stranger(
     book, # `Ledger`
     policy, # `Policy` that is named, or None
     key, # `Key` of the person who acts, or None
+    chain=None, # The ledger's `Chain`, where it was just read
 )->None:
     "Raise `PolicyError` where the policy asks for a signature that this person cannot give"
-    pinned = book.pinned()
+    pinned = (chain or book.read()[0]).pin
     required = pinned['required'] if pinned else bool(policy and policy.signing.required)
     if not required: return
     if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
@@ -537,8 +539,10 @@ def settle(
     write:bool=True, # False: only look
 )->str: # What `project` says
     "Finish what an earlier command left undone, also where the version before is gone"
-    found, head = project(book, alias, write), book.head(alias)
-    if not found.startswith('conflict') or not write or not head or book.is_done(head): return found
+    found = project(book, alias, write)
+    if not found.startswith('conflict') or not write: return found
+    head = book.head(alias)
+    if not head or book.is_done(head): return found
     lost = get_alias(book.store, book.name, alias) is None and head.base and not is_there(book, head.base)
     return carry_out(book, head) if lost and is_there(book, head.target) else found
 
@@ -559,13 +563,32 @@ def plain(
     "Take the word `conflict:` off what the ledger says"
     return found.removeprefix('conflict: ')
 
+# %% ../nbs/09_registry.ipynb #1fa124ca
+def at_rest(
+    book, # `Ledger`
+    head, # `Entry` that holds an alias
+    params:dict, # Of the ledger's run
+)->bool:
+    "Tell whether an alias stands where its entry says, on that very version, and is marked as done"
+    return book.is_done(head, params) and get_alias(book.store, book.name, head.alias) == head.target['version'] and is_there(book, head.target)
+
+def settled(
+    book, # `Ledger`
+    write:bool=True, # False: only look
+)->tuple: # Alias to what `settle` says, and the ledger's `Chain` as it was then
+    "Finish what was left undone, for every alias that the ledger knows, from one reading where nothing was"
+    params = book.params()
+    chain = book.read(params)[0]
+    states = {alias: 'ok' if at_rest(book, head, params) else settle(book, alias, write) for alias, head in chain.heads.items()}
+    return states, chain if {*states.values()} <= {'ok'} else book.read()[0]
+
 # %% ../nbs/09_registry.ipynb #b8e3b6f6
 def settle_all(
     book, # `Ledger`
     write:bool=True, # False: only look
 )->dict: # Alias to what `settle` says
     "Finish what was left undone, for every alias that the ledger knows"
-    return {alias: settle(book, alias, write) for alias in book.read()[0].heads}
+    return settled(book, write)[0]
 
 # %% ../nbs/09_registry.ipynb #967551a3
 def make_candidate(
@@ -576,8 +599,9 @@ def make_candidate(
 )->None:
     "Write the ledger's entry of a registration, and let the alias `candidate` follow"
     for last in (False, False, False, True):
-        head, pinned = book.head('candidate'), book.pinned()
-        try: book.append('register', 'candidate', version, base=head and head.target, decision='registered', policy=pinned and pinned['digest'], reason=reason, key=key)
+        chain = book.read()[0]
+        pinned, base = chain.pin, holder(chain, 'candidate')
+        try: book.append('register', 'candidate', version, base=base, decision='registered', policy=pinned and pinned['digest'], reason=reason, key=key)
         except RegistryError as e:
             if e.exit_code != EXIT['conflict'] or last: raise
         else: break
@@ -603,11 +627,12 @@ def enter(
 )->Version:
     "Finish what was left undone, upload the version, and write it down"
     book = ledger(store, name)
-    refuse_stranger(book, policy, key)
-    head, state = book.head('candidate'), settle_all(book).get('candidate') or project(book, 'candidate')
-    if not head or is_there(book, head.target): refuse_conflict(state, name)
+    refuse_stranger(book, policy, key, chain := book.read()[0])
+    states, chain = settled(book) if chain.heads else ({}, chain)
+    head, state = chain.heads.get('candidate'), states.get('candidate') or project(book, 'candidate')
+    if not head or state == 'ok' or is_there(book, head.target): refuse_conflict(state, name)
     version = publish(store, name, folder, lineage)
-    if policy and not book.pinned(): book.pin(policy, policy_keys(policy), key)
+    if policy and not chain.pin and not book.pinned(): book.pin(policy, policy_keys(policy), key)
     make_candidate(book, version, key, reason)
     return version
 
@@ -852,7 +877,9 @@ def fetch_source(
     "Fetch the files that plain MLflow loads for a version, wherever they lie"
     doing = f'fetch the files of `{name}/{number}`'
     uri = store.read(doing, lambda c: c.get_model_version_download_uri(name, str(number)))
-    return fetched(dest, files_at(store, uri, doing), f'{name}/{number}', fetch_uri(store, uri, doing))
+    files = files_at(store, uri, doing)
+    if not files: raise RegistryError(f'the files of `{name}/{number}` are not in the store: there are none at `{without_user(uri)}`.', 'take another version.', exit_code=EXIT['error'])
+    return fetched(dest, files, f'{name}/{number}', fetch_uri(store, uri, doing))
 
 # %% ../nbs/09_registry.ipynb #4dfa6fea
 def files_at(
@@ -883,18 +910,45 @@ def model_files(
         raise
     return folder
 
+# %% ../nbs/09_registry.ipynb #95dea002
+def meant(
+    ref, # Such as 'flight-delay@champion', or a `Version`
+    store, # `Store`
+)->Version: # Without its lineage
+    "Find the version that the ledger means, and warn where the alias shows another"
+    if isinstance(ref, Version): return same_version(ref, meant(ref.ref, store))
+    name, number, alias = read_ref(ref)
+    book = ledger(store, name)
+    state, target = 'ok', None
+    if alias: state, head, _ = stands(book, alias)
+    target = (head and head.target) if alias else target_of(book, number)
+    if not target: raise not_found(book, number, alias)
+    version = Version(name, **target) if alias and state == 'ok' else open_version(book, target, lineage=False)
+    if state.startswith('conflict'): warnings.warn(f'{plain(state)}; loaded is version {version.version}, as the ledger says.', stacklevel=3)
+    return version
+
 # %% ../nbs/09_registry.ipynb #83a6dbfd
-_LOADED = {} # Store, LoggedModel and manifest to model
+_LOADED, _LOADING = {}, threading.Lock() # Store and identity to model
+
+def load_verified(
+    version:Version, # Whose model
+    store, # `Store`
+): # The scikit-learn estimator, or MLflow's pyfunc
+    "Download, hash and load a model; its files stay while the process lives, since some libraries read them late"
+    import atexit, shutil, tempfile
+    folder = tempfile.mkdtemp(prefix='mlops_kit-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return load_model(model_files(version, folder, store))
 
 def load(
-    ref:str, # Such as 'flight-delay@champion'
+    ref, # Such as 'flight-delay@champion', or a `Version`
     store=None, # The store
 ): # The scikit-learn estimator, or MLflow's pyfunc
     "Load a version's model after every file was hashed"
-    from tempfile import TemporaryDirectory
     store = open_store(store)
-    version = resolve(ref, store)
-    key = store.address, version.model_id, version.manifest
+    version = meant(ref, store)
+    key = store.address, *version.to_dict().values()
     if key not in _LOADED:
-        with TemporaryDirectory() as tmp: _LOADED[key] = load_model(model_files(version, tmp, store))
+        with _LOADING:
+            if key not in _LOADED: _LOADED[key] = load_verified(version, store)
     return _LOADED[key]

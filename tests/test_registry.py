@@ -21,7 +21,9 @@ def furnished(tmp_path_factory):
 
 @pytest.fixture
 def world(furnished, monkeypatch):
+    from mlops_kit.registry import _LOADED
     furnished.restore(furnished.folder.with_name('kept'))
+    _LOADED.clear()
     monkeypatch.setenv('MLOPS_KIT_KEY', str(furnished.key))
     return furnished
 
@@ -125,9 +127,9 @@ def test_files_that_are_not_as_registered_are_not_loaded(world, tmp_path, path, 
     if how == 'missing': (folder/path).unlink()
     if how == 'added': (folder/path).with_name('extra').write_text('x')
     if (how, path) == ('changed', 'mlops_kit/manifest.json'): (folder/path).write_text((folder/path).read_text().replace('"MLmodel": "', '"MLmodel": "0'))
-    with pytest.raises((EvidenceError, RegistryError), match='.') as e: model_files(version, tmp_path, world.store)
-    assert e.value.exit_code == 3
-    with pytest.raises((EvidenceError, RegistryError)): load('tiny/1', world.store)
+    for use in (lambda: model_files(version, tmp_path, world.store), lambda: load('tiny/1', world.store)):
+        with pytest.raises(EvidenceError, match='.') as e: use()
+        assert e.value.exit_code == 3 and '\n' not in str(e.value)
 
 
 def test_a_damaged_download_is_fetched_again(world, tmp_path):
@@ -138,12 +140,77 @@ def test_a_damaged_download_is_fetched_again(world, tmp_path):
     assert (model_files(version, tmp_path, world.store)/'model.skops').read_bytes() != b'x'
 
 
+def answers(model): return model.predict(flights()[['hour', 'wind']]).tolist()
+
+
 def test_a_model_is_loaded_by_the_ledger_not_by_the_alias(world):
-    from mlops_kit.registry import resolve
+    from mlops_kit.registry import load, resolve
     from mlops_kit.store import set_alias
-    world.register()
+    world.register(upside_down=True)
     set_alias(world.store, 'tiny', 'candidate', 1)
     assert resolve('tiny@candidate', world.store).version == 2
+    with pytest.warns(UserWarning, match='the alias `candidate` of `tiny` is at version 1.*; loaded is version 2, as the ledger says') as told:
+        assert answers(load('tiny@candidate', world.store)) == answers(fitted(True))
+    assert len(told) == 1 and '\n' not in str(told[0].message) and told[0].filename == __file__
+
+
+def test_what_was_decided_is_loaded_before_the_alias_moved(world):
+    from mlops_kit.registry import load
+    book, v = world.book(), world.register(upside_down=True)
+    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=dict(run_id='r', digest='d'), policy=book.pinned()['digest'])
+    assert world.alias() is None and answers(load('tiny@champion', world.store)) == answers(fitted(True))
+
+
+@pytest.mark.parametrize('forged', ['x', None])
+def test_what_was_forged_is_not_loaded(world, forged):
+    import json
+    from dataclasses import replace
+    from mlops_kit.evidence import canonical
+    from mlops_kit.registry import load, resolve
+    from mlops_kit.store import log_param_once
+    book, v = world.book(), world.register(upside_down=True)
+    chain, last = book.read()
+    true = last[-1]
+    body = replace(true, seq=chain.seq, kind='promote', alias='champion', base=None, evidence=dict(run_id='r', digest='d'), previous=chain.previous).body
+    log_param_once(world.store, book.run_id, f'seq-{chain.seq:06d}', forged or canonical(body).decode())
+    assert book.read()[1][-1].void
+    for find in (load, resolve):
+        with pytest.raises(RegistryError, match='alias of `tiny` `champion` is unknown'): find('tiny@champion', world.store)
+    assert answers(load('tiny@candidate', world.store)) == answers(fitted(True))
+
+
+def test_loading_again_costs_a_look_at_the_ledger(world, monkeypatch):
+    from mlops_kit import registry, store
+    first, asked = registry.load('tiny@candidate', world.store), []
+    real, mine = store.Store.read, world.store
+    monkeypatch.setattr(store.Store, 'read', lambda self, doing, fn: asked.append(doing) or real(self, doing, fn))
+    monkeypatch.setattr(registry, 'model_files', None)
+    assert registry.load('tiny@candidate', mine) is first and len(asked) <= 4
+    assert registry.load('tiny/1', mine) is first and len(asked) <= 7
+
+
+def test_a_version_made_again_is_not_the_one_in_memory(world):
+    from mlops_kit.registry import load
+    load('tiny/1', world.store)
+    world.store.client.delete_registered_model('tiny')
+    for ref in ('tiny/1', 'tiny@candidate'):
+        with pytest.raises(RegistryError, match='not in the store any more') as e: load(ref, world.store)
+        assert e.value.exit_code == 6
+    world.store.client.create_registered_model('tiny')
+    world.store.client.create_model_version('tiny', str(next((world.folder/'mlartifacts').rglob('MLmodel')).parent))
+    for ref in ('tiny/1', 'tiny@candidate'):
+        with pytest.raises(RegistryError, match='not in the store any more'): load(ref, world.store)
+
+
+def test_threads_load_one_model(world, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+    from mlops_kit import registry
+    registry._LOADED.clear()
+    times, real = [], registry.model_files
+    monkeypatch.setattr(registry, 'model_files', lambda *args: times.append(1) or real(*args))
+    with ThreadPoolExecutor(8) as pool: found = [*pool.map(lambda _: registry.load('tiny@candidate', world.store), range(16))]
+    assert len(times) == 1 and {*map(id, found)} == {id(found[0])}
+    assert [*map(answers, found)] == [answers(fitted())]*16
 
 
 @pytest.mark.parametrize('kind', ['linear', 'trees', 'boosting', 'regression', 'multiclass'])
