@@ -1,13 +1,15 @@
 "A small model's whole world in one folder: store, policy, key, data, and evidence made in this process."
+import json
 import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
-from contextlib import closing
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_kit.core import write_file
+from mlops_kit.core import MlopsKitError, write_file
+from servers import File
 
 POLICY = '''model: tiny
 task: binary
@@ -36,15 +38,18 @@ TREES = ['numpy.dtype', 'sklearn.tree._tree.Tree']
 
 
 class World:
-    "Everything about one small model, below one folder"
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    "Everything about one small model, below one folder, in an SQLite file there or in the store of a `place` from `servers`"
+    def __init__(self, folder, address=None, name='tiny', place=None):
+        self.folder, self.name, self.place = Path(folder), name, place or File(Path(folder)/'mlflow.db')
+        self.address = address or self.place.address
         self.runs, self.policy, self.key, self.data = (self.folder/o for o in ('runs', 'policy.yaml', 'ana.pem', 'later.parquet'))
 
     @property
     def store(self):
         from mlops_kit.store import connect
-        return connect(self.folder/'mlflow.db')
+        store = connect(self.address)
+        if store.root: store.root = f'{self.folder.absolute()}/mlartifacts'
+        return store
 
     def furnish(self):
         from mlops_kit.evidence import make_key, public_key_file
@@ -58,7 +63,7 @@ class World:
     def register(self, **kwargs):
         from mlops_kit.registry import register
         upside_down = kwargs.pop('upside_down', False)
-        return register(fitted(upside_down), 'tiny', **dict(train=flights(), target='late', policy=self.policy, store=self.store) | kwargs)
+        return register(fitted(upside_down), self.name, **dict(train=flights(), target='late', policy=self.policy, store=self.store) | kwargs)
 
     def log(self, example=True, alias='champion', upside_down=False):
         "Log a model in plain MLflow and set an alias by hand, as people did before"
@@ -103,6 +108,11 @@ class World:
         if pinned: public_key_file(key, self.folder/'keys')
         return key
 
+    def team(self, policy):
+        "Ben and Dee answer for risk; a policy that asks them"
+        for name in ('Ben Ode', 'Dee Fox'): self.person(name, 'risk')
+        self.policy.write_text(policy)
+
     def says(self, kind, by, ref='tiny/3', **kwargs):
         "Have a person approve, reject, withdraw or waive"
         from mlops_kit import approval
@@ -116,57 +126,95 @@ class World:
 
     def rollback(self, **kwargs):
         from mlops_kit.promotion import rollback
-        return rollback('tiny', store=self.store, **kwargs)
+        return rollback(self.name, store=self.store, **kwargs)
 
     def reconcile(self):
         from mlops_kit.promotion import reconcile
-        return reconcile('tiny', 'moved by hand', store=self.store)
+        return reconcile(self.name, 'moved by hand', store=self.store)
+
+    def status(self):
+        from mlops_kit.promotion import status
+        return status(self.name, store=self.store)
+
+    def history(self, **kwargs):
+        from mlops_kit.promotion import history
+        return history(self.name, store=self.store, **kwargs)
 
     def alias(self, name='champion'):
         from mlops_kit.store import get_alias
-        return get_alias(self.store, 'tiny', name)
+        return get_alias(self.store, self.name, name)
 
     def book(self):
         from mlops_kit.ledger import ledger
-        return ledger(self.store, 'tiny')
+        return ledger(self.store, self.name)
 
     def keep(self, to):
         "Copy everything away"
-        shutil.copytree(self.folder, to, dirs_exist_ok=True)
+        shutil.copytree(self.folder, to, ignore=NOT_FILES, dirs_exist_ok=True)
+        self.place.keep(to)
 
     def restore(self, kept):
         "Put everything back: addresses in the store are absolute, and its connections stay open, so folder and database stay where they are"
         for p in self.folder.iterdir():
             if p.is_dir(): shutil.rmtree(p)
-            elif p.name != 'mlflow.db': p.unlink()
-        shutil.copytree(kept, self.folder, ignore=shutil.ignore_patterns('mlflow.db*'), dirs_exist_ok=True)
-        with closing(sqlite3.connect(Path(kept)/'mlflow.db')) as old, closing(sqlite3.connect(self.folder/'mlflow.db')) as new: old.backup(new)
+            elif not p.name.startswith('mlflow.db'): p.unlink()
+        shutil.copytree(kept, self.folder, ignore=NOT_FILES, dirs_exist_ok=True)
+        self.place.restore(kept)
 
 
+NOT_FILES = shutil.ignore_patterns('mlflow.db*')
 PRELOAD = ('mlflow.sklearn mlflow.pyfunc mlflow.artifacts mlflow.store.tracking.sqlalchemy_store mlflow.store.model_registry.sqlalchemy_store '
-           'mlflow.store.artifact.models_artifact_repo skops.io pandas pyarrow.parquet pyarrow.dataset sklearn.tree sklearn.pipeline sklearn.metrics scipy.stats '
+           'mlflow.store.artifact.models_artifact_repo mlflow.store.tracking.rest_store mlflow.store.model_registry.rest_store mlflow.store.artifact.mlflow_artifacts_repo skops.io pandas pyarrow.parquet pyarrow.dataset sklearn.tree sklearn.pipeline sklearn.metrics scipy.stats '
            'securesystemslib.dsse securesystemslib.signer rfc8785 jsonschema sqlite3 mlops_kit.policy mlops_kit.promotion mlops_kit.table mlops_kit.profile').split()
 
 
-def act(folder, what, kwargs, crash_at, says):
+def act(folder, address, name, what, kwargs, crash_at, says):
     "One command in a process of its own, which may be killed at one of its writes"
-    world = World(folder)
+    world = World(folder, address, name)
     os.environ.update(MLOPS_KIT_CRASH_AT=crash_at, MLOPS_KIT_KEY=str(world.key))
-    getattr(world, what)(**kwargs)
     from mlops_kit.store import WRITES
-    Path(says).write_text('\n'.join(WRITES))
+    try: code, said = getattr(found := getattr(world, what)(**kwargs), 'exit_code', 0), repr(found)
+    except MlopsKitError as e: code, said = e.exit_code, str(e)
+    write_file(says, json.dumps(dict(code=code, said=said, writes=WRITES)))
+
+
+@dataclass
+class Outcome:
+    "How a command in a process of its own ended"
+    killed: bool
+    code: int = None
+    said: str = ''
+    writes: list = field(default_factory=list)
+    seconds: float = 0
+
+
+def started(world, what, crash_at='', **kwargs):
+    "Start a command in a forked process"
+    ctx = multiprocessing.get_context('forkserver')
+    ctx.set_forkserver_preload(PRELOAD)
+    says = world.folder.with_name(f'{world.folder.name}-says.json')
+    says.unlink(missing_ok=True)
+    p = ctx.Process(target=act, args=(str(world.folder), world.address, world.name, what, kwargs, crash_at, str(says)))
+    p.start()
+    return p, says
+
+
+def command(world, what, crash_at='', after=None, **kwargs):
+    "Run a command in a forked process, which may be killed at one of its writes, or after some seconds"
+    start = time.monotonic()
+    p, says = started(world, what, crash_at, **kwargs)
+    p.join(after or 120)
+    if p.is_alive(): p.kill()
+    p.join()
+    there = json.loads(says.read_text()) if says.exists() else {}
+    assert there or p.exitcode == KILLED, f'{what} ended with {p.exitcode} and said nothing'
+    return Outcome(p.exitcode == KILLED, **there, seconds=time.monotonic() - start)
 
 
 def in_process(world, what, crash_at='', **kwargs):
-    "Run a command in a forked process; return its exit code and the labels of its writes"
-    ctx = multiprocessing.get_context('forkserver')
-    ctx.set_forkserver_preload(PRELOAD)
-    says = world.folder.with_name('writes.txt')
-    says.unlink(missing_ok=True)
-    p = ctx.Process(target=act, args=(str(world.folder), what, kwargs, crash_at, str(says)))
-    p.start()
-    p.join(120)
-    return p.exitcode, says.read_text().split('\n') if says.exists() else []
+    "Run a command in a forked process; return 0 or `KILLED`, and the labels of its writes"
+    o = command(world, what, crash_at, **kwargs)
+    return o.killed and KILLED, o.writes
 
 
 KILLED = -signal.SIGKILL
