@@ -188,13 +188,13 @@ class Outcome:
     seconds: float = 0
 
 
-def started(world, what, crash_at='', **kwargs):
-    "Start a command in a forked process"
+def started(world, what, crash_at='', address=None, **kwargs):
+    "Start a command in a forked process, which may have another address of the store"
     ctx = multiprocessing.get_context('forkserver')
     ctx.set_forkserver_preload(PRELOAD)
     says = world.folder.with_name(f'{world.folder.name}-says.json')
     says.unlink(missing_ok=True)
-    p = ctx.Process(target=act, args=(str(world.folder), world.address, world.name, what, kwargs, crash_at, str(says)))
+    p = ctx.Process(target=act, args=(str(world.folder), address or world.address, world.name, what, kwargs, crash_at, str(says)))
     p.start()
     return p, says
 

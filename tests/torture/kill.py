@@ -45,7 +45,7 @@ def says(kind, ref='tiny/3', **kwargs): return 'says', dict(kind=kind, ref=ref, 
 
 PILOT = dict(ref='tiny/2', gate='performance', reason='a pilot', until=SOON)
 CROWNED = says('approve'), ('promote', dict(ref='tiny/3'))
-CHANGED = ('change', dict(old='0.6', new='0.55')), ('judge', dict(ref='tiny/3')), says('approve')
+CHANGED = ('changed', dict(old='0.6', new='0.55', ref='tiny/3')),
 PLAIN = ('write', dict(policy=ALONE)), ('register', dict(policy=None)), ('judge', dict(ref='tiny/1'))
 SCENES = {
     'register': Scene('register', more=True),
@@ -67,7 +67,11 @@ SCENES = {
 
 class Crowd(World):
     "A world with a few more things that can happen in it"
-    def change(self, old, new): self.policy.write_text(self.policy.read_text().replace(old, new))
+    def changed(self, old, new, ref):
+        "Change the policy's file, judge by it, and have that approved under the pinned one"
+        self.policy.write_text(self.policy.read_text().replace(old, new))
+        self.says('approve', 'benrisk', ref, evidence=self.judge(ref).run)
+
     def write(self, policy): self.policy.write_text(policy)
 
     def by_hand(self, number, alias='champion'):

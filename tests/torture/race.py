@@ -33,9 +33,9 @@ class Racer(World):
 
     def attempt(self, dice, reason):
         "Decide something, by chance: a judged promotion or a way back"
-        holds, known = self.alias(), range(1, VERSIONS+1)
-        if dice.random() < .35: return self.rollback(to=dice.choice([None, *known]), reason=reason)
-        ref = f'{self.name}/{dice.choice([o for o in known if o != holds])}'
+        holds = self.alias()
+        if dice.random() < .1: return self.rollback(reason=reason)
+        ref = f'{self.name}/{dice.choice([o for o in range(1, VERSIONS+1) if o != holds])}'
         self.judge(ref)
         return self.promote(ref, reason=reason)
 
