@@ -48,6 +48,13 @@ def postgres():
 
 
 @pytest.fixture(scope='session')
+def mlflow_server(tmp_path_factory):
+    "A real tracking server on SQLite, made for this session: a `servers.Server` with `.address`; who kills it makes one of his own"
+    from servers import mlflow_server
+    with mlflow_server(tmp_path_factory.mktemp('server')/'files') as server: yield server
+
+
+@pytest.fixture(scope='session')
 def spark():
     "A Spark session on this machine"
     import shutil

@@ -55,10 +55,12 @@ class World:
         from mlops_kit.evidence import make_key, public_key_file
         self.folder.mkdir(parents=True, exist_ok=True)
         public_key_file(make_key(self.key, 'Ana Silva'), self.folder/'keys')
-        write_file(self.policy, POLICY)
+        write_file(self.policy, self.rules(POLICY))
         flights().assign(hour=lambda d: d.hour + [0, 1, 0, 1]*3).to_parquet(self.data)
         assert self.store
         return self
+
+    def rules(self, text): return text.replace('model: tiny', f'model: {self.name}')
 
     def register(self, **kwargs):
         from mlops_kit.registry import register
@@ -111,7 +113,7 @@ class World:
     def team(self, policy):
         "Ben and Dee answer for risk; a policy that asks them"
         for name in ('Ben Ode', 'Dee Fox'): self.person(name, 'risk')
-        self.policy.write_text(policy)
+        self.policy.write_text(self.rules(policy))
 
     def says(self, kind, by, ref='tiny/3', **kwargs):
         "Have a person approve, reject, withdraw or waive"

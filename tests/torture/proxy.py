@@ -1,6 +1,6 @@
 """A network that loses things, before a real tracking server: requests, replies, and requests that come late.
 
-    python tests/torture/proxy.py --store server|server+postgres --out FILE.json [--only promote,rollback] [--fates reply,request,late] [--decisions 40]
+    python tests/torture/proxy.py --store server|server+postgres --out FILE.json [--only promote,rollback] [--fates reply,request,late]
 """
 import argparse
 import http.client
@@ -172,6 +172,29 @@ def lose(world, proxy, only=None, fates=FATES, numbers=None, show=lambda o: None
     return found, wrong
 
 
+def overtaken(world, proxy):
+    "A promotion's `set alias` hangs in the network while somebody goes back, and arrives after that; what is wrong"
+    s = set_stage(world, 'promote')
+    s.world.restore(s.kept)
+    proxy.doomed(2, 'late')
+    assert through(s, proxy).code == 3 and 'alias' in proxy.writes[1]
+    proxy.be_kind()
+    o = command(world, 'rollback', to=1)
+    if o.code: yield f'going back ends with {o.code}: {o.said}'
+    before, champion = told(world), world.alias()
+    proxy.release()
+    if (champion, world.alias()) != (1, 3): yield f'the alias was {champion} and is {world.alias()}'
+    o = command(world, 'status')
+    if o.code != 6 or 'is at version 3, but entry' not in o.said: yield f'status ends with {o.code}: {o.said}'
+    o = command(world, 'rollback', to=1)
+    if o.code != 6: yield f'going back again ends with {o.code}: {o.said}'
+    yield from broken(world, conflict=True)
+    if told(world) != before: yield f'what came late decided {told(world)}, it was {before}'
+    o = command(world, 'reconcile')
+    if o.code or world.alias() != 1: yield f'reconcile ends with {o.code}: {o.said}'
+    yield from broken(world)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--store', default='server', choices=['server', 'server+postgres'])
@@ -183,6 +206,7 @@ def main():
     warnings.simplefilter('ignore')
     with crowd(args.store) as world, lossy(world.address) as proxy:
         found, wrong = lose(world, proxy, [o for o in args.only.split(',') if o], args.fates.split(','), show=lambda o: print(o, flush=True))
+        wrong += [f'overtaken: {o}' for o in overtaken(world, proxy)]
     total = Counter()
     for o in found.values(): total.update({k: v for k, v in o.items() if k != 'seconds'})
     said = dict(schema='mlops_kit/torture/proxy/1', store=args.store, **total, seconds=round(time.monotonic() - start), commands=found, broken=wrong)

@@ -1,6 +1,6 @@
 """Several processes promote and roll back the same model at once; each decision stands in the ledger once, or not at all.
 
-    python tests/torture/race.py --store sqlite|postgres|server|server+postgres --processes 8 --decisions 200 --out FILE.json [--kills 20] [--proxy]
+    python tests/torture/race.py --store sqlite|postgres|server|server+postgres --processes 8 --decisions 200 --out FILE.json [--kills 20] [--proxy 0.03]
 """
 import argparse
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -37,7 +37,9 @@ class Racer(World):
         if dice.random() < .1: return self.rollback(reason=reason)
         ref = f'{self.name}/{dice.choice([o for o in range(1, VERSIONS+1) if o != holds])}'
         self.judge(ref)
-        return self.promote(ref, reason=reason)
+        d = self.promote(ref, reason=reason)
+        if d.decision == 'conflict' and 'settle it' in d.reasons[-1]: self.reconcile()
+        return d
 
 
 def person(world, number): return world.folder/f'p{number}.pem'
@@ -67,19 +69,20 @@ def answered(fn, reason):
     return mine, said | dict(seq=d.entry['seq'], token=d.entry['token']) if mine else said
 
 
-def together(world, processes, goal, seed=0, kills=0, seconds=3600):
-    "Race; what each attempt was told, and how many were killed"
+def together(world, processes, goal, seed=0, kills=0, proxy=None, seconds=3600):
+    "Race, through a proxy if there is one; what each attempt was told, and how many were killed"
     ctx = multiprocessing.get_context('forkserver')
     ctx.set_forkserver_preload(PRELOAD)
     count, barrier, dice, killed = ctx.Value('i', 0), ctx.Barrier(processes), random.Random(seed), 0
     says = world.folder.with_name('says')
     says.mkdir(exist_ok=True)
-    start = lambda n, again=0: ctx.Process(target=race, args=(str(world.folder), world.address, world.name, n, seed + 1000*again, goal, count, None if again else barrier, str(says/f'{n}-{again}.jsonl')))
+    start = lambda n, again=0: ctx.Process(target=race, args=(str(world.folder), proxy.address if proxy else world.address, world.name, n, seed + 1000*again, goal, count, None if again else barrier, str(says/f'{n}-{again}.jsonl')))
     running, end = {n: start(n) for n in range(processes)}, time.monotonic() + seconds
     for p in running.values(): p.start()
     while any(p.is_alive() for p in running.values()):
         assert time.monotonic() < end, f'{count.value} of {goal} decisions after {seconds} s'
         time.sleep(.2)
+        if proxy and random.random() < .1: proxy.release()
         if count.value*(kills+1) > goal*(killed+1) and killed < kills:
             n, killed = dice.randrange(processes), killed+1
             running[n].kill()
@@ -112,7 +115,6 @@ def lost(world, lines, first):
 def furnish(world, processes):
     "Everybody has a key; four versions that would do, the first is champion"
     world.furnish()
-    world.policy.write_text(POLICY)
     for n in range(processes): key_of(world, n)
     for _ in range(VERSIONS): world.register()
     world.judge(f'{world.name}/1')
@@ -125,16 +127,17 @@ def key_of(world, number):
     public_key_file(make_key(person(world, number), f'Person {number}'), world.folder/'keys')
 
 
-def raced(world, processes, goal, seed=0, kills=0):
+def raced(world, processes, goal, seed=0, kills=0, proxy=None):
     "Race in a furnished world; what was counted, and what is broken"
-    from mlops_kit.promotion import status
     start, first = time.monotonic(), len(world.book().entries(all=True))
-    lines, killed = together(world, processes, goal, seed, kills)
+    lines, killed = together(world, processes, goal, seed, kills, proxy)
     took = time.monotonic() - start
-    status(world.name, store=world.store)
+    if proxy: proxy.release()
+    if world.status().exit_code and proxy: world.reconcile()
     entries = world.book().entries()[first:]
     kinds = Counter(e.kind for e in entries)
-    found = dict(processes=processes, decisions=kinds['promote'] + kinds['rollback'], **{f'{k}s': kinds[k] for k in ('promote', 'rollback')}, deciders=len({e.actor for e in entries}), kills=killed, seconds=round(took), **counted(lines))
+    lossy = dict(reconciles=kinds['reconcile'], network=dict(sorted(proxy.seen.items()))) if proxy else {}
+    found = dict(processes=processes, decisions=kinds['promote'] + kinds['rollback'], **{f'{k}s': kinds[k] for k in ('promote', 'rollback')}, deciders=len({e.actor for e in entries}), kills=killed, seconds=round(took), **lossy, **counted(lines))
     return found, [*lost(world, lines, first), *broken(world)]
 
 
@@ -154,13 +157,13 @@ def founded(world, processes, name='newborn'):
     from mlops_kit.store import list_versions
     ctx = multiprocessing.get_context('forkserver')
     ctx.set_forkserver_preload(PRELOAD)
-    world = World(world.folder, world.address, name, world.place)
+    before, world = world.policy.read_text(), World(world.folder, world.address, name, world.place)
     barrier, said = ctx.Barrier(processes), [world.folder.with_name(f'founds-{n}.json') for n in range(processes)]
-    world.policy.write_text(POLICY.replace('model: tiny', f'model: {name}'))
+    world.policy.write_text(world.rules(POLICY))
     ps = [ctx.Process(target=found, args=(str(world.folder), world.address, name, n, barrier, str(o))) for n, o in enumerate(said)]
     for p in ps: p.start()
     for p in ps: p.join(300)
-    world.policy.write_text(POLICY)
+    world.policy.write_text(before)
     told = [json.loads(o.read_text()) for o in said]
     entries, there = world.book().entries(all=True), sorted(v.version for v in list_versions(world.store, name))
     wrong = broken(world) + [o for _, o in told if o]
@@ -178,8 +181,8 @@ def ledgers(world):
 
 
 @contextmanager
-def course(kind, processes, folder=None, pg=None, proxy=None):
-    "A furnished world in a store of a kind; with `proxy`, those who race meet the server through it"
+def course(kind, processes, folder=None, pg=None):
+    "A furnished world in a store of a kind"
     import postgres
     from servers import place
     with ExitStack() as stack:
@@ -195,15 +198,19 @@ def main():
     p.add_argument('--processes', type=int, default=8)
     p.add_argument('--decisions', type=int, default=200)
     p.add_argument('--kills', type=int, default=0, help='processes that are killed meanwhile, and replaced')
+    p.add_argument('--proxy', type=float, default=0, help='share of the requests to a server that are lost, of the replies, of what comes late and of what waits')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--out', default='')
     args = p.parse_args()
+    from torture.proxy import lossy
     os.environ['PYTHONWARNINGS'] = 'ignore'
     warnings.simplefilter('ignore')
     with course(args.store, args.processes) as world:
         birth, wrong = founded(world, args.processes)
         print(birth, wrong, flush=True)
-        found, bad = raced(world, args.processes, args.decisions, args.seed, args.kills)
+        with lossy(world.address) if args.proxy else nullcontext() as proxy:
+            if proxy: proxy.by_chance(args.proxy, args.seed)
+            found, bad = raced(world, args.processes, args.decisions, args.seed, args.kills, proxy)
     said = dict(schema='mlops_kit/torture/race/1', store=args.store, seed=args.seed, first_version=birth, **found, broken=wrong + bad)
     if args.out: Path(args.out).write_text(json.dumps(said, indent=1) + '\n')
     print(json.dumps(said, indent=1))
