@@ -496,7 +496,8 @@ def refuse_powerless(
     book, # `Ledger`
 )->None:
     "Raise `RegistryError` where this account may not write the ledger; writes what is there already"
-    try: log_param_once(book.store, book.run_id, INBOX, inbox_of(book))
+    run_id = inbox_of(book)
+    try: book.store.write('see who may write', lambda c: c.log_param(book.run_id, INBOX, run_id, synchronous=True))
     except RegistryError as e:
         if 'Permission denied' not in e.message: raise
         raise RegistryError(f'only the promoter\'s account may write the ledger of `{book.name}`: the server says "Permission denied".', 'hand your word in with --hand-in.') from None
