@@ -359,6 +359,8 @@ def refuse_again(
     w:Word,
 )->None:
     "Raise `EvidenceError` where a word comes too late"
+    known = [e for e in book.entries() if e.handed and e.handed['token'] == w.token]
+    if known: raise EvidenceError(f'somebody else received it meanwhile: entry {known[0].seq}.')
     same = lambda e: e.handed and e.handed['keyid'] == w.keyid and (e.target, e.alias) == (w.target, w.alias) and e.kind in WORDS
     later = [e for e in book.entries() if w.kind in WORDS and same(e) and order(e.handed) > order(w.handed)]
     if later: raise EvidenceError(f'{w.person} has said something later, which is received already: entry {later[0].seq}.', 'hand it in again if it still holds.')

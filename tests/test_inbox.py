@@ -199,6 +199,28 @@ def test_a_stranger_a_replay_and_a_word_of_tomorrow_are_refused(office, monkeypa
     for why in ('it is of another kind, schema or name', 'this clock says', 'not among the keys'): assert why in str(got), got
 
 
+def test_making_the_place_again_changes_nothing_and_a_strangers_ledger_is_not_taken_over(office):
+    from mlops_kit.inbox import inbox_of, make_inbox
+    before, place = office.entries(), inbox_of(office.book())
+    assert make_inbox('tiny', office.as_('pia').policy, office.store) == office.rights
+    assert (before, place) == (office.entries(), inbox_of(office.book()))
+    office.person('Eve Lie')
+    with pytest.raises(MlopsKitError, match='another policy or other keys pinned'): make_inbox('tiny', office.policy, office.store)
+    with pytest.raises(MlopsKitError, match='is for model `tiny`'): make_inbox('other', office.policy, office.store)
+
+
+def test_files_that_were_changed_after_they_were_signed_do_not_come_in(office, tmp_path):
+    made = office.hands_in_version(upside_down=True)
+    (tmp_path/'requirements.txt').write_text('evil')
+    office.store.client.log_model_artifacts(made.version.model_id, str(tmp_path))
+    refused(office, 'has the files that were signed')
+
+
+def test_a_version_handed_in_twice_is_two_versions_of_the_same_files(office):
+    for _ in range(2): office.hands_in_version(upside_down=True)
+    assert [e.target['version'] for e in office.receives().taken] == numbers(office)[1:] == [2, 3]
+
+
 # Order
 
 def test_the_last_word_of_a_person_stays_the_last(office):
@@ -292,6 +314,19 @@ def test_receive_killed_anywhere_and_repeated_doubles_nothing(furnished):
         assert in_process(furnished, 'receives', at)[0] == KILLED, at
         assert furnished.receives().refused == []
         assert (furnished.entries(), numbers(furnished), furnished.alias('candidate')) == (want, end, 2), at
+
+
+@pytest.mark.slow
+def test_two_who_receive_at_once_double_nothing(office):
+    office.hands_in('ben')
+    office.hands_in_version(upside_down=True)
+    ctx = multiprocessing.get_context('forkserver')
+    both = [ctx.Process(target=act, args=(str(office.folder), None, 'pia', 'receives', '', str(office.folder.with_name(f'{o}.txt')))) for o in 'ab']
+    for p in both: p.start()
+    for p in both: p.join(120)
+    got = office.receives()
+    assert [p.exitcode for p in both] == [0, 0] and (got.taken, got.refused) == ([], [])
+    assert sorted(o[1:] for o in office.entries()) == [('approve', 'Ben Ode', ''), ('policy', 'Pia Roy', ''), ('register', 'Ana Silva', ''), ('register', 'Ana Silva', '')]
 
 
 # The server
