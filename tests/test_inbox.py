@@ -216,6 +216,21 @@ def test_files_that_were_changed_after_they_were_signed_do_not_come_in(office, t
     refused(office, 'has the files that were signed')
 
 
+@pytest.mark.parametrize('lineage', ['{}', '[1', '{"task": 1}'])
+def test_files_that_this_kit_did_not_make_are_refused_and_block_nothing(office, tmp_path, lineage):
+    import shutil
+    from mlops_kit.evidence import find_key, write_manifest
+    from mlops_kit.inbox import hand_in_version
+    folder, said = office.files(upside_down=True)
+    shutil.copytree(folder, tmp_path/'model')
+    (tmp_path/'model/mlops_kit/lineage.json').write_text(lineage)
+    write_manifest(tmp_path/'model')
+    hand_in_version(office.as_('ana').store, 'tiny', tmp_path/'model', said, key=find_key())
+    office.hands_in('ben')
+    got = office.receives()
+    assert [e.kind for e in got.taken] == ['approve'] and 'the lineage of its files is none' in str(got.refused)
+
+
 def test_a_version_handed_in_twice_is_two_versions_of_the_same_files(office):
     for _ in range(2): office.hands_in_version(upside_down=True)
     assert [e.target['version'] for e in office.receives().taken] == numbers(office)[1:] == [2, 3]
@@ -342,7 +357,7 @@ def server(folder):
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         url = f'http://127.0.0.1:{s.getsockname()[1]}'
-    env = os.environ | dict(MLFLOW_AUTH_CONFIG_PATH=str(folder/'auth.ini'), MLFLOW_FLASK_SERVER_SECRET_KEY='a key of this test')
+    env = os.environ | dict(MLFLOW_AUTH_CONFIG_PATH=str(folder/'auth.ini'), MLFLOW_FLASK_SERVER_SECRET_KEY='a key of this test', MLFLOW_SERVER_ENABLE_JOB_EXECUTION='false')
     command = [Path(sys.executable).parent/'mlflow', 'server', '--app-name', 'basic-auth', '--host', '127.0.0.1', '--port', url.split(':')[-1], '--workers', '1',
         '--backend-store-uri', f'sqlite:///{folder}/mlflow.db', '--artifacts-destination', str(folder/'artifacts')]
     with open(folder/'log', 'w') as log: p = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder)
