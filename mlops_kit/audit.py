@@ -13,20 +13,22 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 # %% auto #0
 __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding', 'weighed',
            'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs', 'store_source', 'opened_pin',
-           'read_entries', 'Case', 'open_case', 'word_of', 'torn', 'void_findings', 'open_findings', 'marks', 'marked',
-           'done_findings', 'signature_findings', 'pin_findings', 'kind_faults', 'kind_findings', 'alias_finding',
-           'alias_findings', 'targets', 'version_finding', 'file_faults', 'file_findings', 'trained_on',
-           'version_findings', 'Said', 'label_faults', 'evidence_findings', 'named_evidence', 'last_before',
-           'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'rollback_faults', 'decision_findings',
-           'read_head', 'head_faults', 'known_word', 'anchor_findings', 'Audit', 'verdict_line', 'counted_line',
-           'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks', 'audit',
-           'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names',
-           'open_zip', 'unpack', 'Members', 'is_top', 'bundle_source', 'stray', 'verify', 'verify_bundle']
+           'read_entries', 'read_policy', 'Case', 'open_case', 'word_of', 'torn', 'void_findings', 'open_findings',
+           'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings', 'kind_faults', 'kind_findings',
+           'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding', 'file_faults', 'file_findings',
+           'trained_on', 'version_findings', 'Said', 'label_faults', 'evidence_findings', 'named_evidence',
+           'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'rollback_faults',
+           'decision_findings', 'read_head', 'head_faults', 'known_word', 'anchor_findings', 'Audit', 'verdict_line',
+           'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
+           'audit', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle',
+           'refuse_names', 'open_zip', 'unpack', 'Members', 'is_top', 'bundle_source', 'stray', 'verify',
+           'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil, sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,6 +146,7 @@ def elsewhere(
     v, # `Stored`
 )->bool:
     "Tell whether plain MLflow loads a version from another place than the files that are verified"
+    if not v.model_id: return False
     try: home = store.read(f'find `{v.model_id}`', lambda c: c.get_logged_model(v.model_id)).artifact_location
     except RegistryError as e:
         if e.exit_code == EXIT['error']: raise
@@ -171,7 +174,6 @@ def store_source(
     name:str, # The registered model
 )->Source:
     "Read a model from a store"
-    from functools import partial
     run_id = find_ledger(store, name)
     if not run_id and name not in (names := model_names(store)): raise unknown('model', name, names, RegistryError, '`mlops-kit status` lists the models.')
     if not run_id: raise EvidenceError(f'`{name}` has no ledger in `{store.uri}`: nothing about it can be verified.', 'register or adopt a version.')
@@ -202,6 +204,12 @@ def read_entries(
     late = lambda k: upto is not None and re.fullmatch(r'seq-\d{6}', k) and int(k[4:]) > upto
     return read_chain(source.name, source.ledger, {k: v for k,v in params.items() if not late(k)}, lambda e: opened_pin(source, e))
 
+# %% ../nbs/12a_audit.ipynb #7ddb11bf
+@cache
+def read_policy(text:str): # `Policy`
+    "Read the text of a pinned policy"
+    return policy_of(dict(text=text))
+
 # %% ../nbs/12a_audit.ipynb #b26df480
 @dataclass
 class Case:
@@ -216,7 +224,7 @@ class Case:
     counts: dict = field(default_factory=dict) # What was looked at
     @property
     def counting(self): return [e for e in self.entries if not e.void]
-    def rules(self, e): return policy_of(self.pins[e.seq]).stage(e.alias)
+    def policy(self, e): return read_policy(self.pins[e.seq]['text'])
 
 def open_case(source:Source)->Case:
     "Read a ledger, and what was pinned when"
@@ -333,6 +341,15 @@ def kind_findings(
     "Hold each entry to its kind"
     return [o for i,e in enumerate(case.counting) if e.kind in MOVES for o in weighed('kind', f'entry {e.seq}', kind_faults(e, case.counting[:i]))]
 
+# %% ../nbs/12a_audit.ipynb #6504accd
+def is_here(
+    case:Case,
+    target:dict, # Identity of a version
+)->bool:
+    "Tell whether the store has this very version"
+    at = case.source.versions.get(target['version'])
+    return bool(at) and (at['model_id'], at['created']) == (target['model_id'], target['created'])
+
 # %% ../nbs/12a_audit.ipynb #ec7f0467
 def alias_finding(
     case:Case,
@@ -342,7 +359,7 @@ def alias_finding(
     head, at = case.chain.heads.get(alias), case.source.aliases.get(alias)
     shown = 'it is gone' if at is None else f'it is at version {at}'
     if not head: return finding('alias', f'alias {alias}', f'{shown}, and the ledger has no entry for it')
-    if at == head.target['version']: return finding('alias', f'alias {alias}', '', True)
+    if at == head.target['version']: return finding('alias', f'alias {alias}', *(('', True) if is_here(case, head.target) else (f'entry {head.seq} means another version {at} than the one that is there, or none',)))
     behind = head.base and at == head.base['version'] and head.seq not in marks(case)
     if behind: return finding('alias', f'alias {alias}', f'entry {head.seq} is not carried out yet: `mlops-kit status {case.source.name}` does that', None)
     return finding('alias', f'alias {alias}', f'{shown}, but entry {head.seq} ({head.decision}) says version {head.target["version"]}')
@@ -351,7 +368,7 @@ def alias_findings(
     case:Case,
 )->list: # Of `Finding`
     "Compare the aliases with the ledger; those that neither it nor the policy knows are people's own"
-    known = {'candidate', 'champion', *case.chain.heads, *(policy_of(case.chain.pin).stages if case.chain.pin else ())}
+    known = {'candidate', 'champion', *case.chain.heads, *(read_policy(case.chain.pin['text']).stages if case.chain.pin else ())}
     own = [finding('alias', f'alias {a}', 'the ledger does not know it', True) for a in sorted({*case.source.aliases} - known)]
     return own + [alias_finding(case, a) for a in sorted(known & {*case.source.aliases, *case.chain.heads})]
 
@@ -371,9 +388,8 @@ def version_finding(
 )->Finding:
     "Say whether the store still has a version as it was registered"
     n, at = target['version'], case.source.versions.get(target['version'])
-    here = lambda t: at and (at['model_id'], at['created']) == (t['model_id'], t['created'])
-    if here(target): return finding('version', f'version {n}', 'plain MLflow loads it from another place than the files that were registered' if at['elsewhere'] else '', not at['elsewhere'])
-    if at and not any(here(t) for t in targets(case)): return finding('version', f'version {n}', 'the number names another version than the one that was registered')
+    if is_here(case, target): return finding('version', f'version {n}', 'plain MLflow loads it from another place than the files that were registered' if at['elsewhere'] else '', not at['elsewhere'])
+    if at and not any(is_here(case, t) for t in targets(case)): return finding('version', f'version {n}', 'the number names another version than the one that was registered')
     ruled = any(e.target == target and e.alias != 'candidate' for e in case.counting if e.kind in MOVES)
     return finding('version', f'version {n}', f'it is gone: it was deleted{" and made again" if at else ""} since, and its files cannot be checked', None if ruled else True)
 
@@ -488,8 +504,8 @@ def lifts(
     e, # `Entry` of a promotion
 )->dict: # Gate to `Waiver`
     "Find the waivers that held when an entry was written"
-    policy, before = policy_of(case.pins[e.seq]), [o for o in case.entries if o.seq < e.seq]
-    return lifted(waivers(before, Topic(e.target, e.alias, e.policy), case.pins[e.seq]['keys'], policy.waivers.max_days, e.at))
+    before = [o for o in case.entries if o.seq < e.seq]
+    return lifted(waivers(before, Topic(e.target, e.alias, e.policy), case.pins[e.seq]['keys'], case.policy(e).waivers.max_days, e.at))
 
 def age_faults(
     case:Case,
@@ -497,7 +513,7 @@ def age_faults(
     said:Said,
 )->list: # Sentences
     "Say whether the evidence was too old when it decided, or from the future"
-    age, most = seconds_between(said.run['created'], e.at), case.rules(e).evidence_max_age
+    age, most = seconds_between(said.run['created'], e.at), case.policy(e).stage(e.alias).evidence_max_age
     if age < -AHEAD: return [f'it was made at {said.run["created"]}, after the decision of {e.at}']
     return [f'it was {shown_age(age)} old, at most {most} allowed'] if age > seconds_of(most) + AHEAD else []
 
@@ -511,7 +527,7 @@ def promote_findings(
     people = guarded('people', where, lambda: weighed('people', where, disagreed(case.entries, e, case.pins[e.seq])))
     if not said: return people + [finding('verdict', where, f'its evidence {e.evidence["run_id"][:8]} cannot be relied on')]
     looks = dict(bound=lambda: bound_faults(case, e, said), age=lambda: age_faults(case, e, said),
-        verdict=lambda: hurdles(case.rules(e), said.verdicts, lifts(case, e)))
+        verdict=lambda: hurdles(case.policy(e).stage(e.alias), said.verdicts, lifts(case, e)))
     return people + [o for what, look in looks.items() for o in guarded(what, where, lambda: weighed(what, where, look()))]
 
 # %% ../nbs/12a_audit.ipynb #0ba610d4
@@ -520,7 +536,7 @@ def rollback_faults(
     e, # `Entry` of a rollback
 )->list: # Sentences
     "Say who should have agreed to a rollback"
-    before, stage = [o for o in case.counting if o.seq < e.seq], case.rules(e)
+    before, stage = [o for o in case.counting if o.seq < e.seq], case.policy(e).stage(e.alias)
     left = left_at(before, e.alias, e.target)
     if not left or seconds_between(left, e.at) <= seconds_of(stage.rollback.window) + AHEAD: return []
     since = max((o.seq for o in before if o.alias == e.alias and o.kind in ('promote', 'rollback')), default=0)
