@@ -266,14 +266,21 @@ def void_findings(
     rent = [finding('chain', f'entry {e.seq - 1}', f'it was changed, or something was put or taken away: entry {e.seq}, which {torn(case, e)} signed, continues other bytes') for e in void if e.seq <= sure and torn(case, e)]
     return settled + rent + open_findings(case, [e for e in void if e.seq > sure], sure)
 
-def open_findings(case, late, sure)->list: # Of `Finding`
+# %% ../nbs/12a_audit.ipynb #507a32ff
+def open_findings(
+    case:Case,
+    late, # Entries behind the last that counts
+    sure:int, # Its place
+)->list: # Of `Finding`
     "Say what stands behind the last entry that counts"
-    if not late: return []
+    here, beyond = [e for e in late if e.seq < case.chain.seq], [e for e in late if e.seq >= case.chain.seq]
     signed = next((o for e in late if (o := word_of(e, case.keys))), None)
-    ok, first = False if signed or marked(case, late) else None, late[0]
-    why = f'it is void ({first.void}), and no entry that counts stands after it' if first.seq == sure + 1 else f'it is missing: entry {first.seq} and what follows hang in the air'
-    rest = [finding('chain', f'entries {late[1].seq} to {late[-1].seq}', f'they stand after it and count for nothing{f", though {signed} signed" if signed else ""}', ok)] if late[1:] else []
-    return [finding('chain', f'entry {sure + 1}', why, ok), *rest]
+    ok = False if signed or marked(case, late) else None
+    behind = f'nothing that counts stands after it{f", though {signed} signed what follows" if signed else ""}'
+    found = [finding('chain', f'entry {e.seq}', f'it is void ({e.void}), and {behind}', ok) for e in here[:1]]
+    if here[1:]: found.append(finding('chain', f'entries {here[1].seq} to {here[-1].seq}', 'they stand after it and count for nothing', ok))
+    if beyond: found.append(finding('chain', f'entry {case.chain.seq}', f'it is missing: entries {beyond[0].seq} to {beyond[-1].seq} hang in the air', ok))
+    return found
 
 # %% ../nbs/12a_audit.ipynb #d24906e1
 def marks(

@@ -179,7 +179,7 @@ class Fuzz:
             if kind == 'mark of completion': yield Spot(medium, 'digest in a mark', key, kind, seq, *inner(get, put, 'entry'), place, ('flip', 'truncate', 'delete'), True)
         for order, run in enumerate(self.evidence):
             for key in self.labels[run]:
-                yield Spot(medium, 'label of evidence', f'{run[:8]} {key}', f'label {key}', order, *self.param(medium, run, key), (f'evidence {run[:8]}',), OPS, True)
+                yield Spot(medium, 'label of evidence', f'{run[:8]} {key}', f'label {key}', order, *self.param(medium, run, key), (f'evidence {run[:8]}',), OPS if run in self.named or key != 'manifest' else OPS[:1] + OPS[2:], True)
 
     def cell(self, table, where, column):
         "How a cell of a row is read and written; a deleted one is a deleted row"
@@ -207,7 +207,7 @@ class Fuzz:
         for order, alias in enumerate(('candidate', 'champion')):
             yield Spot('store', 'alias', alias, 'alias', order, *self.cell('registered_model_aliases', dict(name='tiny', alias=alias), 'version'), (f'alias {alias}', 'the aliases of'), OPS, True)
         for run in self.evidence:
-            yield Spot('store', 'row of evidence', run[:8], 'run', 0, *self.cell('runs', dict(run_uuid=run), 'artifact_uri'), (f'evidence {run[:8]}', run), ('flip', 'truncate', 'swap', 'delete'), True)
+            yield Spot('store', 'row of evidence', run[:8], 'run', 0, *self.cell('runs', dict(run_uuid=run), 'artifact_uri'), (f'evidence {run[:8]}', run), ('flip', 'truncate', 'swap', 'delete')[:4 if run in self.named else 3], True)
 
     def top_spots(self):
         "What a bundle says of aliases and versions"
@@ -345,6 +345,7 @@ class Fuzz:
         yield 'metrics and params of the training run', lambda: sql("UPDATE params SET value = 'x' WHERE key LIKE 'decisiontree%'")
         free = next(o for o in self.evidence if o not in self.named)
         yield 'evidence that no entry names, all of it', lambda: sql("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ?", free)
+        yield 'evidence that no entry names, all of it', lambda: sql("DELETE FROM params WHERE run_uuid = ? AND key = 'manifest'", free)
         yield 'alias that the policy does not know', lambda: sql("INSERT INTO registered_model_aliases VALUES ('mine', 1, 'tiny', 'default')")
 
 
