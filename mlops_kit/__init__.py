@@ -2,7 +2,9 @@
 
 Modules:
 
+- `mlops_kit.adoption`: Take the version that an alias of plain MLflow points at into a ledger, as it is: hashed, loaded, recorded as adopted and unjudged.
 - `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
+- `mlops_kit.audit`: One command hashes every file, checks every signature and counts every vote again, in a store or in a file that left it.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
 - `mlops_kit.consent`: What each signed word covers, whose it is, and whether there are enough: counted from entries, keys and the policy alone.
 - `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
@@ -15,6 +17,7 @@ Modules:
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
 - `mlops_kit.lineage`: Sources by digest, code by commit, environment by version: what a version must be able to say of its own making.
 - `mlops_kit.performance`: Metrics with their intervals: absolute bounds on the value, the champion on the paired difference.
