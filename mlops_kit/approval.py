@@ -27,7 +27,7 @@ from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
 from .ledger import MOVES, identity, ledger, pin_of
-from .registry import check_reason, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settle_all
+from .registry import check_reason, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
 def pinned_policy(
@@ -130,7 +130,8 @@ def open_matter(
     book = ledger(store, version.name)
     key, policy = pinned_key(book, version.ref), pinned_policy(book)
     policy.stage(alias)
-    refuse_conflict(settle_all(book).get(alias, 'ok'), version.name)
+    states, chain = settled(book)
+    if not vacant(book, chain.heads.get(alias)): refuse_conflict(states.get(alias, 'ok'), version.name)
     refuse_decided(book, version, alias)
     moved = last_move(book, alias)
     back = way_back_topic(identity(version), alias, policy.digest, book.read()[0].moves.get(alias, []))

@@ -25,7 +25,8 @@ from pathlib import Path
 
 # %% ../nbs/07_evidence.ipynb #05bd3ee3
 from .core import EXIT, EvidenceError, RegistryError, asdict, digest, environment, file_digest, load_verdict, now, to_json, write_file
-from .store import Store, download_artifacts, drop_left, end_run, find_runs, get_params, is_left, log_batch, log_param_once, start_run, upload
+from .store import (Store, download_artifacts, drop_left, end_run, experiment_names, find_runs, get_params, is_left,
+    log_batch, log_param_once, start_run, upload)
 
 # %% ../nbs/07_evidence.ipynb #8e90b5ed
 def canonical(
@@ -376,7 +377,7 @@ def evidence_experiments(
     store:Store,
 )->list: # Names
     "List the experiments that keep evidence"
-    return [e.name for e in store.read('list the experiments', lambda c: c.search_experiments(filter_string=f"name LIKE '{evidence_experiment('%')}'"))]
+    return experiment_names(store, evidence_experiment(''))
 
 # %% ../nbs/07_evidence.ipynb #de82ded6
 def statement_digest(

@@ -19,10 +19,10 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision', 'open_attempt',
            'fits_policy', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave', 'after', 'carry',
            'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
-           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'rollback', 'reconcile',
-           'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken', 'history_text', 'history_html',
-           'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting',
-           'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
+           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'torn', 'rollback',
+           'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken', 'history_text',
+           'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
+           'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re
@@ -39,9 +39,9 @@ from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryErr
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
-from .ledger import MOVES, identity, is_there, ledger
+from .ledger import MOVES, identity, is_there, ledger, ledger_names
 from .registry import (carry_out, check_example, check_reason, model_files, open_store, open_version, plain, policy_keys,
-    refuse_stranger, resolve, settle, settle_all)
+    refuse_stranger, resolve, settle, settle_all, settled, vacant)
 from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
@@ -127,6 +127,7 @@ class Attempt:
     reason: str = '' # For the ledger
     dry_run: bool = False # Write nothing
     state: str = 'ok' # How the alias stands to the ledger
+    vacant: bool = False # The version that holds the alias was deleted
 
     @property
     def base(self): return self.head and dict(name=self.version.name, **self.head.target)
@@ -260,7 +261,7 @@ def wanted(
     notebooks = find_gates(a.policy.path and a.policy.path.parent)
     gates = {g: check_shape(notebooks[g]) for g in a.policy.stage(a.alias).gates if g in notebooks}
     contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None)
-    return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=a.base,
+    return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=None if a.vacant else a.base,
         last_decision=a.book.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
 
 # %% ../nbs/12_promotion.ipynb #620e8d01
@@ -505,8 +506,9 @@ def open_attempt(
     policy.stage(alias)
     fits_policy(version, policy)
     refuse_stranger(book, policy, key)
-    states = settle_all(book, not dry_run)
-    return Attempt(store, book, version, alias, book.head(alias), policy, key, reason, dry_run, states.get(alias) or settle(book, alias, not dry_run))
+    states, chain = settled(book, not dry_run)
+    head, state = chain.heads.get(alias), states.get(alias) or settle(book, alias, not dry_run)
+    return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, state.startswith('conflict') and vacant(book, head))
 
 # %% ../nbs/12_promotion.ipynb #7a6c9bec
 def fits_policy(
@@ -524,7 +526,7 @@ def early_answer(
     expect:int=None, # The number of the version that should hold the alias; 0 for nobody
 )->Decision: # None where the evidence decides
     "Answer what needs no evidence"
-    if a.state.startswith('conflict'): return a.decided('conflict', [plain(a.state), hint_for(a)])
+    if a.state.startswith('conflict') and not a.vacant: return a.decided('conflict', [plain(a.state), hint_for(a)])
     if a.head and a.head.target == identity(a.version):
         return a.decided('promoted', [f'it holds the alias already, since {a.head.at}: nothing was written'], entry=a.head.to_dict())
     holds = a.head.target['version'] if a.head else 0
@@ -533,7 +535,7 @@ def early_answer(
 def hint_for(a:Attempt)->str:
     "Say how the conflict of an alias is settled"
     if a.head: return f'settle it with `mlops-kit reconcile {a.version.name} --reason "…"`'
-    return f'nobody decided that here: remove the alias `{a.alias}` in MLflow, then promote'
+    return f'nobody decided that here: adopt it with `mlops-kit adopt {a.version.name}`, or remove the alias `{a.alias}` in MLflow, then promote'
 
 # %% ../nbs/12_promotion.ipynb #90751bb1
 def pin_policy(
@@ -596,6 +598,7 @@ def carry(
     given = waivers_of(a)
     found = dict(verdicts=j.verdicts, evidence=j.to_dict(), waivers=[w.to_dict() for w in given])
     used = [w.text for g,w in lifted(given).items() if g in a.policy.stage(a.alias).gates and not j.verdicts[g].ok]
+    said += [f'{name_of(a.base)}, which held `{a.alias}`, was deleted: judged against nobody'] if a.vacant else []
     stop = lambda: (d := verdict_on(a, j) or people_on(a, j, **found)) and add_reasons(d, said)
     return decide(a, 'promote', 'promoted', said + used + agreed(a, j) + unsigned(a, j), stop, **found)
 
@@ -698,7 +701,7 @@ def fit_to_return(
         files = model_files(version, tmp, store)
         task = json.loads((files/'mlops_kit/lineage.json').read_text(encoding='utf-8'))['task']
         rows = check_example(files, task)
-        return [f'{len(read_manifest(files).files)} files are as registered', f'{rows} stored rows score as recorded']
+        return [f'{len(read_manifest(files).files)} files are as registered', f'{rows} stored rows score as recorded' if rows else 'its model loads; no example is stored that it could answer']
 
 # %% ../nbs/12_promotion.ipynb #625aa483
 def verified_return(
@@ -767,6 +770,16 @@ def not_promoted(
     if book.name not in names: return unknown('model', book.name, names, RegistryError, '`mlops-kit status` lists the models.')
     return RegistryError(f'`{book.name}` has no {alias} to go back from.', f'promote one: `mlops-kit promote {book.name}@candidate`.')
 
+# %% ../nbs/12_promotion.ipynb #93b69bd6
+def torn(
+    book, # `Ledger`
+    head, # `Entry` that holds the alias
+    state:str, # From `settle`
+)->Decision:
+    "Report an alias that somebody moved by hand"
+    who = dict(name=book.name, **head.target)
+    return Decision('conflict', book.name, head.alias, who, who, reasons=[plain(state), f'settle it with `mlops-kit reconcile {book.name} --reason "…"`'])
+
 # %% ../nbs/12_promotion.ipynb #8c4d5ed8
 def rollback(
     name:str, # The registered model
@@ -778,10 +791,11 @@ def rollback(
     "Go back to the champion before, after verifying that it still is what it was"
     book = ledger(open_store(store), name)
     if undone := finished(book.store, book, alias, to): return undone
-    states = settle_all(book)
+    states, chain = settled(book)
+    head = chain.heads.get(alias)
+    if head and states[alias].startswith('conflict') and not vacant(book, head): return torn(book, head, states[alias])
     a, told = open_rollback(book, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
-    if states[alias].startswith('conflict') and is_there(book, a.head.target): return a.decided('conflict', [plain(states[alias]), f'settle it with `mlops-kit reconcile {name} --reason "…"`'])
     return decide(a, 'rollback', 'rolled back', told, lambda: outside_window(a))
 
 # %% ../nbs/12_promotion.ipynb #82f455f1
@@ -1029,6 +1043,6 @@ def status(
 )->Status:
     "Say who is champion, since when, what waits and what to type next"
     store = open_store(store)
-    names = model_names(store)
-    if name and name not in names: raise unknown('model', name, names, RegistryError, '`mlops-kit status` lists the models.')
+    names = {*model_names(store), *ledger_names(store)}
+    if name and name not in names: raise unknown('model', name, sorted(names), RegistryError, '`mlops-kit status` lists the models.')
     return Status(store.uri, [standing(store, o) for o in ([name] if name else sorted(names))])

@@ -13,12 +13,12 @@ __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS'
            'without_user', 'patience', 'within', 'settings', 'restore', 'mlflow_quietly', 'causes', 'unread',
            'http_trouble', 'sentence', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'about', 'ask_health',
            'tables_in', 'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect', 'fresh_store',
-           'is_left', 'sizes', 'find_experiment', 'experiment_id', 'create_experiment', 'walk', 'list_files',
-           'log_files', 'require_files', 'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here',
-           'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version', 'get_version',
-           'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params', 'log_param_once',
-           'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload',
-           'download_artifacts']
+           'is_left', 'sizes', 'find_experiment', 'experiment_id', 'experiment_names', 'create_experiment', 'walk',
+           'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place', 'fetch_uri', 'drop_left',
+           'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version',
+           'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params',
+           'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs',
+           'run_files', 'upload', 'download_artifacts']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -408,6 +408,21 @@ def experiment_id(
     if found.lifecycle_stage != 'active':
         raise RegistryError(f'the experiment `{name}` was deleted.', f'restore it: `mlflow experiments restore -x {found.experiment_id}`.', exit_code=EXIT['error'])
     return found.experiment_id
+
+# %% ../nbs/06_store.ipynb #baf34bbb
+def experiment_names(
+    store:Store,
+    above:str, # What they begin with, such as `mlops_kit/ledger/`
+)->list: # Names
+    "List the experiments below a name, deleted ones too"
+    def pages(c):
+        ask = dict(view_type=mlflow_quietly().entities.ViewType.ALL, filter_string=f"name LIKE '{above}%'", max_results=1000)
+        found = c.search_experiments(**ask)
+        while True:
+            yield from (e.name for e in found)
+            if not found.token: return
+            found = c.search_experiments(**ask, page_token=found.token)
+    return store.read('list the experiments', lambda c: list(pages(c)))
 
 # %% ../nbs/06_store.ipynb #8dcaac5c
 def create_experiment(
