@@ -75,6 +75,7 @@ class World:
         model, df = fitted(upside_down), flights()
         with quiet():
             mlflow.set_tracking_uri((store := self.store).address)
+            mlflow.set_registry_uri(store.address)
             found = mlflow.get_experiment_by_name('plain')
             mlflow.set_experiment(experiment_id=found.experiment_id if found else mlflow.create_experiment('plain', store.root and f'{store.root}/plain'))
             made = mlflow.sklearn.log_model(model, name='model', registered_model_name='tiny', pip_requirements=['scikit-learn'],
