@@ -14,11 +14,11 @@ __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS'
            'http_trouble', 'sentence', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'about', 'ask_health',
            'tables_in', 'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect', 'fresh_store',
            'is_left', 'sizes', 'find_experiment', 'experiment_id', 'experiment_names', 'create_experiment', 'walk',
-           'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place', 'fetch_uri', 'drop_left',
-           'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version',
-           'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params',
-           'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs',
-           'run_files', 'upload', 'download_artifacts']
+           'home', 'listing', 'model_uri', 'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place',
+           'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages',
+           'model_names', 'create_version', 'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias',
+           'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run',
+           'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -265,6 +265,7 @@ def ask_health(
     parts = urlsplit(without_user(address))
     try: urlopen(f'{parts.scheme}://{parts.netloc}{parts.path.rstrip("/")}/health', timeout=patience()).close()
     except HTTPError as e:
+        e.close()
         if e.code >= 500: raise ConnectionError(f'it answers with status {e.code}') from None
     except URLError as e:
         if not isinstance(e.reason, SSLError): raise
@@ -446,12 +447,39 @@ def walk(list_folder, path=None): # Iterator of (relative path, bytes)
         if f.is_dir: yield from walk(list_folder, f.path)
         elif not is_left(f.path): yield f.path, f.file_size
 
+def home(
+    store:Store,
+    uri:str, # MLflow's address of files
+): # MLflow's `ArtifactRepository`
+    "Open the place where files are kept; MLflow would remember one that it was told wrongly"
+    mlflow_quietly()
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    return get_artifact_repository(named(uri), tracking_uri=store.address)
+
+def listing(
+    store:Store,
+    uri:str, # MLflow's address of files
+    what:str, # Of which they are the content
+)->dict: # Relative path to bytes
+    "List the files at an address"
+    doing = f'list the files of {what}'
+    at = store.read(doing, lambda _: home(store, uri))
+    return dict(walk(lambda p: store.read(doing, lambda _: at.list_artifacts(p))))
+
+# %% ../nbs/06_store.ipynb #a7fa7af4
+def model_uri(
+    store:Store,
+    model_id:str, # Of a `LoggedModel`
+)->str:
+    "Find where a model's files are"
+    return store.read(f'find `{model_id}`', lambda c: named(about(m := c.get_logged_model(model_id), m.model_id, model_id).artifact_location))
+
 def list_files(
     store:Store,
     model_id:str, # Of a `LoggedModel`
 )->dict: # Relative path to bytes
     "List the files of a model"
-    return dict(walk(lambda p: store.read(f'list the files of `{model_id}`', lambda c: c.list_logged_model_artifacts(model_id, p))))
+    return listing(store, model_uri(store, model_id), f'`{model_id}`')
 
 # %% ../nbs/06_store.ipynb #68339aab
 def log_files(
@@ -464,8 +492,9 @@ def log_files(
     want, where = sizes(folder), experiment_id(store, experiment)
     if not want: raise RegistryError(f'`{folder}` holds no files to upload.', exit_code=EXIT['error'])
     model_id = store.write('make a model', lambda c: named(c.create_logged_model(where, name='model', source_run_id=run_id).model_id))
-    store.write('upload the model', lambda c: c.log_model_artifacts(model_id, str(folder)), files=True)
-    require_files(want, list_files(store, model_id), model_id)
+    uri = model_uri(store, model_id)
+    store.write('upload the model', lambda _: home(store, uri).log_artifacts(str(folder)), files=True)
+    require_files(want, listing(store, uri, f'`{model_id}`'), model_id)
     store.write('call the model ready', lambda c: c.finalize_logged_model(model_id, 'READY'))
     return model_id
 
@@ -556,8 +585,8 @@ def download(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch a model's files"
-    uri = store.read(f'find `{model_id}`', lambda c: c.get_logged_model(model_id)).artifact_location
-    return fetched(dest, list_files(store, model_id), model_id, fetch_uri(store, uri, f'fetch the files of `{model_id}`'))
+    uri = model_uri(store, model_id)
+    return fetched(dest, listing(store, uri, f'`{model_id}`'), model_id, fetch_uri(store, uri, f'fetch the files of `{model_id}`'))
 
 # %% ../nbs/06_store.ipynb #e2cee889
 @dataclass
@@ -623,7 +652,7 @@ def create_version(
     description:str='', # For display
 )->Stored:
     "Make the next version of a model from files that are ready"
-    model = store.read(f'find `{model_id}`', lambda c: c.get_logged_model(model_id))
+    model = store.read(f'find `{model_id}`', lambda c: about(m := c.get_logged_model(model_id), m.model_id, model_id))
     if str(model.status) != 'READY': raise RegistryError(f'the files of `{model_id}` are {str(model.status).lower()}, not ready.', 'register again.', exit_code=EXIT['error'])
     keep = dict(run_id=model.source_run_id, tags={k: str(v) for k,v in (tags or {}).items()}, description=description or None, await_creation_for=0)
     if model.source_run_id: keep['model_id'] = model_id
@@ -817,7 +846,7 @@ def run_files(
     path:str=None, # Only below this folder
 )->dict: # Relative path to bytes
     "List the files of a run"
-    return dict(walk(lambda p: store.read(f'list the files of the run `{run_id}`', lambda c: c.list_artifacts(run_id, p))))
+    return listing(store, get_run(store, run_id).info.artifact_uri, f'the run `{run_id}`')
 
 # %% ../nbs/06_store.ipynb #b38203fe
 def upload(
@@ -829,9 +858,10 @@ def upload(
     "Upload a file or folder to a run and see that it arrived"
     path, above = Path(path), f'{to}/' if to else ''
     want = sizes(path) if path.is_dir() else {path.name: path.stat().st_size}
-    send = (lambda c: c.log_artifacts(run_id, str(path), to or None)) if path.is_dir() else (lambda c: c.log_artifact(run_id, str(path), to or None))
-    store.write(f'upload `{path.name}`', send, files=True)
-    require_files({above + k: v for k,v in want.items()}, run_files(store, run_id), f'run {run_id}')
+    uri = get_run(store, run_id).info.artifact_uri
+    send = lambda at: (at.log_artifacts if path.is_dir() else at.log_artifact)(str(path), to or None)
+    store.write(f'upload `{path.name}`', lambda _: send(home(store, uri)), files=True)
+    require_files({above + k: v for k,v in want.items()}, listing(store, uri, f'the run `{run_id}`'), f'run {run_id}')
 
 # %% ../nbs/06_store.ipynb #3b7e50f5
 def download_artifacts(
@@ -842,6 +872,6 @@ def download_artifacts(
 )->Path: # `dest`
     "Fetch files of a run"
     above = f'{path}/' if path else ''
-    want = {k.removeprefix(above): v for k,v in run_files(store, run_id).items() if k.startswith(above)}
     uri = get_run(store, run_id).info.artifact_uri
+    want = {k.removeprefix(above): v for k,v in listing(store, uri, f'the run `{run_id}`').items() if k.startswith(above)}
     return fetched(dest, want, f'run {run_id}', fetch_uri(store, f'{uri}/{path}'.rstrip('/'), f'fetch the files of the run `{run_id}`'))

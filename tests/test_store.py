@@ -169,11 +169,12 @@ def test_what_loading_leaves_behind_is_not_fetched(tmp_path, store_uri, model):
 
 def test_files_that_are_not_whole_are_refused(tmp_path, store_uri, model, monkeypatch):
     store = st.connect(store_uri)
-    real = store.client.log_model_artifacts
-    def half(model_id, folder):
-        real(model_id, folder)
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    real = LocalArtifactRepository.log_artifacts
+    def half(self, folder):
+        real(self, folder)
         next(tmp_path.rglob('m-*/artifacts/MLmodel')).write_text('cut')
-    monkeypatch.setattr(store.client, 'log_model_artifacts', half)
+    monkeypatch.setattr(LocalArtifactRepository, 'log_artifacts', half)
     refused(lambda: st.log_files(store, model, 'tiny'), '`MLmodel`', 'did not arrive')
     model_id = next(tmp_path.rglob('m-*')).name
     st.create_model(store, 'tiny')
