@@ -460,11 +460,12 @@ def listing(
     store:Store,
     uri:str, # MLflow's address of files
     what:str, # Of which they are the content
+    path:str=None, # Only below this folder
 )->dict: # Relative path to bytes
     "List the files at an address"
     doing = f'list the files of {what}'
     at = store.read(doing, lambda _: home(store, uri))
-    return dict(walk(lambda p: store.read(doing, lambda _: at.list_artifacts(p))))
+    return dict(walk(lambda p: store.read(doing, lambda _: at.list_artifacts(p)), path))
 
 # %% ../nbs/06_store.ipynb #a7fa7af4
 def model_uri(
@@ -846,7 +847,7 @@ def run_files(
     path:str=None, # Only below this folder
 )->dict: # Relative path to bytes
     "List the files of a run"
-    return listing(store, get_run(store, run_id).info.artifact_uri, f'the run `{run_id}`')
+    return listing(store, get_run(store, run_id).info.artifact_uri, f'the run `{run_id}`', path)
 
 # %% ../nbs/06_store.ipynb #b38203fe
 def upload(
@@ -861,7 +862,7 @@ def upload(
     uri = get_run(store, run_id).info.artifact_uri
     send = lambda at: (at.log_artifacts if path.is_dir() else at.log_artifact)(str(path), to or None)
     store.write(f'upload `{path.name}`', lambda _: send(home(store, uri)), files=True)
-    require_files({above + k: v for k,v in want.items()}, listing(store, uri, f'the run `{run_id}`'), f'run {run_id}')
+    require_files({above + k: v for k,v in want.items()}, listing(store, uri, f'the run `{run_id}`', to or None), f'run {run_id}')
 
 # %% ../nbs/06_store.ipynb #3b7e50f5
 def download_artifacts(
@@ -873,5 +874,5 @@ def download_artifacts(
     "Fetch files of a run"
     above = f'{path}/' if path else ''
     uri = get_run(store, run_id).info.artifact_uri
-    want = {k.removeprefix(above): v for k,v in listing(store, uri, f'the run `{run_id}`').items() if k.startswith(above)}
+    want = {k.removeprefix(above): v for k,v in listing(store, uri, f'the run `{run_id}`', path or None).items()}
     return fetched(dest, want, f'run {run_id}', fetch_uri(store, f'{uri}/{path}'.rstrip('/'), f'fetch the files of the run `{run_id}`'))
