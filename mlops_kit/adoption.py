@@ -12,7 +12,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/adoption.html.md"""
 
 # %% auto #0
 __all__ = ['UNKNOWN', 'holder_in_mlflow', 'refuse_judgeable', 'flavors_of', 'refuse_unreadable', 'opened', 'stored_rows',
-           'record_answers', 'adopted_lineage', 'furnish', 'refuse_moved', 'enter_adoption', 'finish', 'adopted_before',
+           'record_answers', 'adopted_lineage', 'furnish', 'refuse_moved', 'enter_adoption', 'adopted_before',
            'adoption_policy', 'take_in', 'adopt']
 
 # %% ../nbs/09a_adoption.ipynb #32ca8d9e
@@ -23,11 +23,11 @@ from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_jso
 
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
 from .evidence import actor, find_key, write_manifest
-from .ledger import ledger, stands
-from .registry import (ADOPTED, LINEAGE_FILE, Version, check_name, check_reason, features_of, fetch_source, input_names, load_model,
-    missing_files, open_store, open_version, params_of, policy_for, policy_keys, quiet, refuse_conflict, refuse_stranger, scorer, settle_all,
-    task_of, write_example)
-from .store import aliases, get_version, mlflow_quietly, model_names, upload
+from .ledger import identity, is_same, ledger
+from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source, input_names,
+    load_model, missing_files, open_store, open_version, params_of, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
+    scorer, settle, settled, task_of, write_example)
+from .store import aliases, holder_of, mlflow_quietly, model_names, upload
 
 # %% ../nbs/09a_adoption.ipynb #259c802d
 def holder_in_mlflow(
@@ -36,10 +36,10 @@ def holder_in_mlflow(
     alias:str, # Such as 'champion'
 ): # `Stored`
     "Find the version that an alias of plain MLflow points at"
-    at = aliases(store, name)
-    if not at and name not in (names := model_names(store)): raise unknown('model', name, names, RegistryError, 'register one: there is nothing to adopt.')
-    if alias not in at: raise unknown(f'alias of `{name}`', alias, sorted(at), RegistryError, 'nobody holds it, so nobody can be adopted: register a version and promote it.')
-    return get_version(store, name, at[alias])
+    if found := holder_of(store, name, alias): return found
+    at, names = aliases(store, name), model_names(store)
+    if name not in names: raise unknown('model', name, names, RegistryError, 'register one: there is nothing to adopt.')
+    raise unknown(f'alias of `{name}`', alias, sorted(at), RegistryError, 'nobody holds it, so nobody can be adopted: register a version and promote it.')
 
 # %% ../nbs/09a_adoption.ipynb #ccb8c12d
 def refuse_judgeable(
@@ -49,8 +49,7 @@ def refuse_judgeable(
     "Raise `RegistryError` for a version that has to come in through the gates"
     ref, entries = f'{found.name}/{found.version}', book.entries()
     hint = f'remove the alias in MLflow, then promote: `mlops-kit promote {ref}`.'
-    ours = lambda t: t and (t['version'], t['model_id'], t['created']) == (found.version, found.model_id, found.created)
-    if any(e.kind == 'register' and ours(e.target) for e in entries): raise RegistryError(f'`{ref}` was registered by mlops_kit, so it is promoted and not adopted.', hint)
+    if any(e.kind == 'register' and is_same(found, e.target) for e in entries): raise RegistryError(f'`{ref}` was registered by mlops_kit, so it is promoted and not adopted.', hint)
     pinned = next((e.at for e in entries if e.kind == 'policy'), '')
     if pinned and found.created//1000 > datetime.fromisoformat(pinned).timestamp():
         raise RegistryError(f'`{ref}` was made after a policy was pinned ({pinned}), so it is judged and not adopted.', 'register it with `mlops-kit register`, then promote it.')
@@ -151,9 +150,9 @@ def refuse_moved(
     found, # `Stored`: who held the alias when it was read first
 )->None:
     "Raise `RegistryError` with exit code 6 where the alias moved meanwhile"
-    at = aliases(store, found.name).get(alias)
-    if at == found.version and get_version(store, found.name, at) == found: return
-    where = 'it is gone' if not at else f'now it is at version {at}' if at != found.version else 'that version was made again'
+    now_at = holder_of(store, found.name, alias)
+    if now_at and is_same(now_at, vars(found)): return
+    where = 'it is gone' if not now_at else f'now it is at version {now_at.version}' if now_at.version != found.version else 'that version was made again'
     raise RegistryError(f'the alias `{alias}` of `{found.name}` was at version {found.version} when its files were read, and {where}.', 'adopt again.', exit_code=EXIT['conflict'])
 
 # %% ../nbs/09a_adoption.ipynb #af1b8e13
@@ -166,27 +165,15 @@ def enter_adoption(
     reason:str='', # For the ledger
 )->bool: # False where somebody else adopted it meanwhile
     "Write the ledger's entry of an adoption"
-    for last in (False, False, False, True):
-        try:
-            if policy and not book.pinned(): book.pin(policy, policy_keys(policy), key)
-            pinned = book.pinned()
-            book.append('adopt', alias, version, base=None, decision='adopted', policy=pinned and pinned['digest'], reason=reason, key=key)
+    if policy: pin_first(book, policy, key)
+    for left in reversed(range(TRIES)):
+        pinned = book.pinned()
+        try: book.append('adopt', alias, version, base=None, decision='adopted', policy=pinned and pinned['digest'], reason=reason, key=key)
         except RegistryError as e:
             head = book.head(alias) if e.exit_code == EXIT['conflict'] else None
             if head and head.kind == 'adopt': return False
-            if e.exit_code != EXIT['conflict'] or head or last: raise
+            if e.exit_code != EXIT['conflict'] or head or not left: raise
         else: return True
-
-# %% ../nbs/09a_adoption.ipynb #cbe4c0f1
-def finish(
-    book, # The model's `Ledger`
-    alias:str, # Such as 'champion'
-)->None:
-    "Mark the adoption as done, or report that the alias was moved"
-    state, head, done = stands(book, alias)
-    if state == 'behind': state = f'conflict: the alias `{alias}` of `{book.name}` was removed while it was adopted (entry {head.seq})'
-    refuse_conflict(state, book.name)
-    if not done: book.done(head)
 
 # %% ../nbs/09a_adoption.ipynb #ff5a9293
 def adopted_before(
@@ -194,9 +181,9 @@ def adopted_before(
     alias:str, # Such as 'champion'
 )->Version: # None where the ledger says nothing about the alias
     "Finish what was left undone, and see whether the alias was adopted already"
-    state, head = settle_all(book).get(alias, ''), book.head(alias)
-    if not head: return None
-    refuse_conflict(state, book.name)
+    states, chain = settled(book)
+    if not (head := chain.heads.get(alias)): return None
+    refuse_conflict(states[alias], book.name)
     ref, number = f'{book.name}@{alias}', head.target['version']
     if head.kind != 'adopt': raise RegistryError(f'`{ref}` is in the ledger already: version {number}, {head.decision} at {head.at} by {head.actor}.', f'`mlops-kit history {book.name}` shows how it came there.')
     warnings.warn(f'`{ref}` is adopted already: version {number}, at {head.at} by {head.actor}; nothing was decided anew.', stacklevel=3)
@@ -213,6 +200,7 @@ def adoption_policy(
     from mlops_kit.policy import load_policy
     policy = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or None
     target, task = target or policy and policy.target, task or policy and policy.task
+    if task: task_of(None, task)
     if not target: raise MlopsKitError('the target of the model is not known.', 'give target, the name of the column that it predicts.')
     if policy and policy.task and policy.task != task: raise MlopsKitError(f'the policy is for task `{policy.task}`, not `{task}`.', 'give the policy of this model.')
     return policy_for(policy, name, target), target, task
@@ -237,8 +225,9 @@ def take_in(
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
         upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}')
     version = Version(found.name, found.version, found.model_id, found.created, manifest.digest, lineage)
+    read_lineage(store, found.name, identity(version))
     if not enter_adoption(book, alias, version, policy, key, reason): return adopted_before(book, alias)
-    finish(book, alias)
+    refuse_conflict(settle(book, alias), found.name)
     return version
 
 # %% ../nbs/09a_adoption.ipynb #ccfe51f9

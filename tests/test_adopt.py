@@ -72,14 +72,17 @@ def test_what_an_adopted_version_says_of_itself(world):
     assert again(world).to_dict() == v.to_dict() and kinds(world) == before
 
 
-def logged_as_run_artifact(world):
+def logged_as_run_artifact(world, address='{place}/model'):
     "As MLflow kept models before it had LoggedModels"
     from mlops_kit.store import start_run, upload
     folder, store = shutil.copytree(files_of(world), world.folder/'old'), world.store
     run = start_run(store, 'plain', 'old')
     upload(store, run, folder, 'model')
-    made = store.client.create_model_version('tiny', f'{store.client.get_run(run).info.artifact_uri}/model', run)
+    made = store.client.create_model_version('tiny', address.format(place=store.client.get_run(run).info.artifact_uri, run=run), run)
     store.client.set_registered_model_alias('tiny', 'champion', made.version)
+
+
+def named_by_run(world): logged_as_run_artifact(world, 'runs:/{run}/model')
 
 
 class Rule:
@@ -107,7 +110,7 @@ def copied(world):
     store.client.set_registered_model_alias('tiny', 'champion', made.version)
 
 
-@pytest.mark.parametrize('make, task, number', [(logged_as_run_artifact, None, 2), (logged_as_pyfunc, 'binary', 2), (copied, None, 2)])
+@pytest.mark.parametrize('make, task, number', [(logged_as_run_artifact, None, 2), (named_by_run, None, 2), (logged_as_pyfunc, 'binary', 2), (copied, None, 2)])
 def test_models_logged_in_other_ways(world, make, task, number):
     from mlops_kit.registry import check_example, load, model_files
     make(world)
@@ -142,6 +145,7 @@ BAD = {
     'target is a feature': (lambda w: dict(policy=None, target='wind'), MlopsKitError, 'is among the features', 2),
     'policy of another model': (lambda w: dict(policy=w.policy.with_name('p.yaml'), x=w.policy.with_name('p.yaml').write_text(w.policy.read_text().replace('tiny', 'huge'))), PolicyError, 'is for model `huge`', 2),
     'policy of another task': (lambda w: dict(task='regression'), MlopsKitError, 'is for task `binary`', 2),
+    'unknown task': (lambda w: dict(task='binry', policy=None, target='late'), MlopsKitError, 'did you mean `binary`', 2),
     'bad name': (lambda w: dict(name='tiny/1'), RegistryError, 'is no name', 2),
     'long reason': (lambda w: dict(reason='x'*501), RegistryError, 'at most 500', 2),
     'no signature': (lambda w: edit(files_of(w), lambda o: o.pop('signature')), RegistryError, 'no signature with column names', 2),
@@ -269,7 +273,7 @@ def interposed(monkeypatch, before, fn):
 
 
 @pytest.mark.parametrize('what', ['moved', 'removed', 'deleted'])
-@pytest.mark.parametrize('when', ['refuse_moved', 'finish'])
+@pytest.mark.parametrize('when', ['refuse_moved', 'settle'])
 def test_the_alias_moves_meanwhile(world, monkeypatch, when, what):
     world.log(alias=None)
     c = world.store.client
@@ -279,7 +283,7 @@ def test_the_alias_moves_meanwhile(world, monkeypatch, when, what):
     with pytest.raises(RegistryError, match='.') as e: world.adopt()
     assert e.value.exit_code == EXIT['conflict'] and '\n' not in str(e.value)
     assert kinds(world) == ([] if when == 'refuse_moved' else ['policy', 'adopt'])
-    if when == 'finish' and what == 'moved':
+    if when == 'settle' and what == 'moved':
         assert world.reconcile().decision == 'reconciled' and world.alias() == 1
 
 

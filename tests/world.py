@@ -78,15 +78,15 @@ class World:
             mlflow.set_registry_uri(store.address)
             found = mlflow.get_experiment_by_name('plain')
             mlflow.set_experiment(experiment_id=found.experiment_id if found else mlflow.create_experiment('plain', store.root and f'{store.root}/plain'))
-            made = mlflow.sklearn.log_model(model, name='model', registered_model_name='tiny', pip_requirements=['scikit-learn'],
-                                            signature=mlflow.models.infer_signature(df[['hour', 'wind']].astype(float), model.predict(df[['hour', 'wind']])),
-                                            input_example=df[['hour', 'wind']].astype(float).head(4) if example else None, skops_trusted_types=TREES)
-        if alias: set_alias(store, 'tiny', alias, made.registered_model_version)
+            made = mlflow.sklearn.log_model(model, name='model', registered_model_name=self.name, pip_requirements=['scikit-learn'],
+                                            signature=mlflow.models.infer_signature(df[['hour', 'wind']], model.predict(df[['hour', 'wind']])),
+                                            input_example=df[['hour', 'wind']].head(4) if example else None, skops_trusted_types=TREES)
+        if alias: set_alias(store, self.name, alias, int(made.registered_model_version))
         return made
 
     def adopt(self, **kwargs):
         from mlops_kit.adoption import adopt
-        return adopt('tiny', **dict(policy=self.policy, store=self.store) | kwargs)
+        return adopt(self.name, **dict(policy=self.policy, store=self.store) | kwargs)
 
     def judge(self, ref, policy=None):
         "What `run_gates` does, without processes of its own"
