@@ -238,33 +238,33 @@ def test_a_version_handed_in_twice_is_two_versions_of_the_same_files(office):
 
 # Order
 
-def test_the_last_word_of_a_person_stays_the_last(office):
-    from mlops_kit.inbox import order
-    office.hands_in('ben')
-    first = office.approval(kind='withdraw', decision='withdrawn')
-    office.puts('ben', first)
-    assert [e.kind for e in office.receives().taken] == ['approve', 'withdraw']
-    late = office.puts('ben', office.approval(), edit=None)
-    assert order(late.handed) > order(first.handed)
-    assert [e.kind for e in office.receives().taken] == ['approve']
-
-
-def test_a_word_that_comes_late_does_not_overtake(office, monkeypatch):
+def test_what_was_signed_last_counts_in_whichever_order_it_comes(office, monkeypatch):
     from mlops_kit import inbox
     monkeypatch.setattr(inbox, 'now', lambda: '2020-01-01T00:00:00Z')
-    old = office.approval()
-    envelope = None
-    def keep(raw):
-        nonlocal envelope
-        envelope = raw
-        return raw
-    office.puts('ben', old, name='word-kept', edit=keep)
+    old, held = office.approval(), []
+    office.puts('ben', old, name='word-kept', edit=lambda raw: held.append(raw) or raw)
     monkeypatch.undo()
-    office.puts('ben', office.approval(kind='reject', decision='rejected', reason='no'))
+    office.hands_in('ben', 'reject', reason='no')
     assert [e.kind for e in office.receives().taken] == ['reject']
-    office.puts('ben', office.approval(), name=f'word-{old.token}', edit=lambda raw: envelope)
-    got = office.receives()
-    assert got.taken == [] and 'has said something later' in str(got.refused)
+    office.puts('ben', office.approval(), name=f'word-{old.token}', edit=lambda raw: held[0])
+    assert [e.kind for e in office.receives().taken] == ['approve']
+    assert office.as_('pia').promote('tiny/1').decision == 'blocked'
+    office.hands_in('ben')
+    office.puts('ben', office.approval(kind='withdraw', decision='withdrawn'))
+    assert [e.kind for e in office.receives().taken] == ['approve', 'withdraw']
+    assert office.as_('pia').promote('tiny/1').decision == 'waiting for approval'
+
+
+def test_a_changed_policy_is_agreed_to_from_outside(office):
+    from mlops_kit.approval import change_policy
+    office.policy.write_text(TEAM.replace('min: 0.6', 'min: 0.7'))
+    change = lambda: change_policy('tiny', office.policy, store=office.as_('pia').store)
+    assert change().exit_code == 5
+    office.hands_in('ben', ref='tiny', policy=office.policy)
+    assert [(e.kind, e.actor, e.target) for e in office.receives().taken] == [('approve', 'Ben Ode', None)]
+    assert change().exit_code == 0 and office.book().pinned()['text'] == office.policy.read_text()
+    office.puts('ben', office.approval(alias=None, target=None, evidence=dict(run_id='0'*32, digest='0'*64)))
+    refused(office, 'another ledger')
 
 
 def test_a_word_about_a_way_back_dies_with_the_next_move(office):
