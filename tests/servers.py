@@ -9,8 +9,6 @@ import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-import postgres
-
 KINDS = 'sqlite', 'postgres', 'server'
 EMPTY = 'mlflow_empty'
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlops_kit.core import EvidenceError, MlopsKitError, PolicyError, RegistryError, now
 from mlops_kit.evidence import read_key
-from world import KILLED, POLICY, PRELOAD, World, in_process
+from world import POLICY, PRELOAD, World
 
 STAGE = 'gates: [performance], approvals: {required: 2, roles: [risk]}'
 TEAM = POLICY.replace('{champion: {gates: [performance]}}', f'{{champion: {{{STAGE}}}, challenger: {{gates: [performance]}}}}')
@@ -721,39 +721,6 @@ def race(folder, barrier):
     os.environ['MLOPS_KIT_KEY'] = str(world.key)
     barrier.wait(60)
     raise SystemExit(world.promote('tiny/3').exit_code)
-
-
-# Killed at any write
-
-@pytest.mark.slow
-@pytest.mark.parametrize('what, kwargs', [('approve', dict(by='cyowner')), ('reject', dict(by='cyowner', reason='no')),
-                                          ('waive', dict(by='cyowner', ref='tiny/2', gate='performance', reason='a pilot', until=SOON))])
-def test_killed_anywhere_the_next_command_leaves_it_whole(world, tmp_path, what, kwargs):
-    world.says('approve', 'benrisk')
-    world.keep(kept := tmp_path/'kept')
-    code, writes = in_process(world, 'says', kind=what, **kwargs)
-    assert code == 0 and len(writes) == 1
-    for at in [f'{i}{when}' for i in range(1, len(writes)+1) for when in ('', ':after')]:
-        world.restore(kept)
-        assert in_process(world, 'says', crash_at=at, kind=what, **kwargs)[0] == KILLED, at
-        assert not void(world) and world.alias() == 1
-        there = [e for e in world.book().entries() if e.kind == what and e.actor == 'Cy Moe'][-1:]
-        assert bool(there and there[0].seq > 8) == (at == '1:after')
-        world.says(what, **kwargs)
-        assert sum(e.kind == what and e.actor == 'Cy Moe' and e.seq > 8 for e in world.book().entries()) == 1, at
-
-
-@pytest.mark.slow
-def test_an_approved_promotion_killed_anywhere_is_finished(world, tmp_path):
-    for by in ('benrisk', 'cyowner'): world.says('approve', by)
-    world.keep(kept := tmp_path/'kept')
-    code, writes = in_process(world, 'promote', ref='tiny/3')
-    assert code == 0
-    for at in [f'{i}{when}' for i in range(1, len(writes)+1) for when in ('', ':after')]:
-        world.restore(kept)
-        assert in_process(world, 'promote', crash_at=at, ref='tiny/3')[0] == KILLED, at
-        assert world.promote('tiny/3').exit_code == 0, at
-        assert world.alias() == 3 and not void(world), at
 
 
 # What is shown

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mlops_kit.core import DataError, EvidenceError, GateError, MlopsKitError, PolicyError, RegistryError, load_verdict
-from world import KILLED, POLICY, World, flights, in_process
+from world import POLICY, World, flights
 
 
 @pytest.fixture(scope='module')
@@ -385,70 +385,3 @@ def test_a_model_made_again_under_its_name_is_another_model(world):
     world.store.client.create_model_version('tiny', str(world.folder))
     with pytest.raises(RegistryError, match='deleted') as e: resolve('tiny@champion', world.store)
     assert e.value.exit_code == 6
-
-
-# Killed at any write
-
-SCENES = {
-    'promote': (lambda w: None, 'promote', dict(ref='tiny/3'), {1, 3}),
-    'first promotion': (lambda w: None, 'promote', dict(ref='tiny/1'), {None, 1}),
-    'policy change': (lambda w: (w.policy.write_text(POLICY.replace('0.6', '0.55')), w.judge('tiny/3')), 'promote', dict(ref='tiny/3'), {1, 3}),
-    'refusal': (lambda w: None, 'promote', dict(ref='tiny/2'), {1}),
-    'rollback': (lambda w: w.promote('tiny/3'), 'rollback', {}, {3, 1}),
-    'reconcile': (lambda w: __import__('mlops_kit.store', fromlist=['x']).set_alias(w.store, 'tiny', 'champion', 2), 'reconcile', {}, {1})}
-
-
-def kill_points(world, kept, what, kwargs):
-    "Run the command once to count its writes, then name a kill before and after each"
-    code, writes = in_process(world, what, **kwargs)
-    assert code == 0 and writes
-    world.restore(kept)
-    return [f'{i}{when}' for i in range(1, len(writes)+1) for when in ('', ':after')]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('scene', SCENES)
-def test_killed_anywhere_the_next_command_leaves_it_whole(world, tmp_path, monkeypatch, scene):
-    prepare, what, kwargs, may_be = SCENES[scene]
-    if scene == 'first promotion':
-        world = World(tmp_path/'world').furnish()
-        monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
-        world.register(policy=None)
-        world.judge('tiny/1')
-    prepare(world)
-    world.keep(kept := tmp_path/'kept')
-    done = max((o for o in may_be if o), default=None)
-    after = 1 if what == 'rollback' else done
-    for at in kill_points(world, kept, what, kwargs):
-        world.restore(kept)
-        assert in_process(world, what, crash_at=at, **kwargs)[0] == KILLED, at
-        if scene == 'reconcile':
-            assert settled(world), at
-            continue
-        assert whole(world) in may_be, at
-        again = getattr(world, what)(**kwargs) if what == 'promote' else rolled_back(world)
-        assert again.exit_code == (1 if scene == 'refusal' else 0), at
-        assert whole(world) == after, at
-
-
-def rolled_back(world):
-    "Roll back unless the killed rollback was finished by looking at the status"
-    return world.rollback(to=1)
-
-
-def settled(world):
-    "After a killed reconciliation, one more settles it"
-    assert world.reconcile().exit_code == 0
-    return whole(world) == 1
-
-
-@pytest.mark.slow
-def test_a_killed_rollback_typed_again_does_not_go_back_twice(world, tmp_path):
-    world.register()
-    champions(world, 3, 4)
-    world.keep(kept := tmp_path/'kept')
-    for at in kill_points(world, kept, 'rollback', {}):
-        world.restore(kept)
-        assert in_process(world, 'rollback', crash_at=at)[0] == KILLED
-        if at != f'{3}:after': assert world.rollback().version['version'] == 3, at
-        assert whole(world) == 3, at

@@ -5,13 +5,12 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from mlops_kit.core import DataError, EvidenceError, MlopsKitError, PolicyError, RegistryError
-from world import KILLED, POLICY, World, fitted, flights, in_process
+from world import World, fitted, flights
 
 
 @pytest.fixture(scope='module')
 def furnished(tmp_path_factory):
     world = World(tmp_path_factory.mktemp('registry')/'world').furnish()
-    world.keep(world.folder.with_name('empty'))
     with pytest.MonkeyPatch.context() as m:
         m.setenv('MLOPS_KIT_KEY', str(world.key))
         world.register()
@@ -275,32 +274,3 @@ def test_what_was_not_registered_here_is_not_found(world):
     world.store.client.create_model_version('plain', str(world.folder))
     with pytest.raises(RegistryError, match='none was registered by mlops_kit') as e: resolve('plain/1', world.store)
     assert e.value.exit_code == 2
-
-
-def whole(world):
-    "The chain is whole, the candidate is the ledger's head and can be loaded, and no other alias exists"
-    from mlops_kit.promotion import status
-    from mlops_kit.registry import load
-    from mlops_kit.store import aliases
-    assert status(store=world.store).exit_code == 0
-    book = world.book()
-    assert not [e.void for e in book.entries(all=True) if e.void]
-    head = book.head('candidate')
-    assert aliases(world.store, 'tiny') == (dict(candidate=head.target['version']) if head else {})
-    if head: load('tiny@candidate', world.store)
-    return head.target['version'] if head else None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('before', ['empty', 'kept'])
-def test_killed_anywhere_the_next_command_leaves_it_whole(world, before):
-    kept = world.folder.with_name(before)
-    world.restore(kept)
-    code, writes = in_process(world, 'register')
-    assert code == 0 and len(writes) > 8
-    for at in [*map(str, range(1, len(writes)+1)), f'{len(writes)}:after']:
-        world.restore(kept)
-        assert in_process(world, 'register', crash_at=at)[0] == KILLED, at
-        whole(world)
-        v = world.register()
-        assert whole(world) == v.version, at
