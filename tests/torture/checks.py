@@ -13,9 +13,8 @@ SEEN = {} # Digest of evidence that was fetched and read already to what was fou
 
 
 def forget():
-    "Drop what this process remembers of files that it has verified"
-    lg.PINS.clear()
-    registry._LOADED.clear()
+    "Drop what this process remembers of entries and files that it has verified"
+    for o in (lg.PINS, lg.KNOWN, registry._LOADED): o.clear()
 
 
 def chain(entries):

@@ -60,6 +60,9 @@ SCENES = {
     'promote what was waived': Scene('promote', dict(ref='tiny/2'), before=(says('waive', **PILOT), says('approve', 'tiny/2'))),
     'refuse': Scene('promote', dict(ref='tiny/2'), code=1),
     'change the policy': Scene('promote', dict(ref='tiny/3'), before=CHANGED),
+    'change the policy alone': Scene('change', before=(('agreed', dict(old='0.6', new='0.55')),)),
+    'change the keys': Scene('change', before=(('agreed', dict(fired='dee')),)),
+    'adopt': Scene('adopt', base='empty', before=(('log', {}),)),
     'roll back': Scene('rollback', before=CROWNED),
     'roll back to': Scene('rollback', dict(to=1), before=CROWNED),
     'reconcile': Scene('reconcile', before=(('by_hand', dict(number=2)),), more=True, conflict=True)}
@@ -67,6 +70,12 @@ SCENES = {
 
 class Crowd(World):
     "A world with a few more things that can happen in it"
+    def agreed(self, old='', new='', fired=None):
+        "Change the policy's file or the keys beside it, and have that approved"
+        self.policy.write_text(self.policy.read_text().replace(old, new))
+        if fired: next((self.folder/'keys').glob(f'{fired}-*.json')).unlink()
+        self.says('approve', 'benrisk', self.name, policy=self.policy)
+
     def changed(self, old, new, ref):
         "Change the policy's file, judge by it, and have that approved under the pinned one"
         self.policy.write_text(self.policy.read_text().replace(old, new))
