@@ -13,16 +13,16 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 # %% auto #0
 __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding', 'weighed',
            'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs', 'store_source', 'opened_pin',
-           'read_entries', 'read_policy', 'Case', 'open_case', 'word_of', 'torn', 'void_findings', 'open_findings',
-           'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings', 'kind_faults', 'kind_findings',
-           'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding', 'file_faults', 'file_findings',
-           'trained_on', 'version_findings', 'Said', 'label_faults', 'evidence_findings', 'named_evidence',
-           'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'rollback_faults',
-           'decision_findings', 'read_head', 'head_faults', 'known_word', 'anchor_findings', 'Audit', 'verdict_line',
-           'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
-           'audit', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle',
-           'refuse_names', 'open_zip', 'unpack', 'Members', 'is_top', 'bundle_source', 'stray', 'verify',
-           'verify_bundle']
+           'read_entries', 'content', 'read_policy', 'Case', 'open_case', 'word_of', 'torn', 'void_findings',
+           'open_findings', 'marks', 'marked', 'done_findings', 'signature_findings', 'time_findings', 'pin_findings',
+           'kind_faults', 'kind_findings', 'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding',
+           'file_faults', 'file_findings', 'trained_on', 'version_findings', 'Said', 'label_faults',
+           'evidence_findings', 'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults',
+           'promote_findings', 'rollback_faults', 'decision_findings', 'read_head', 'head_faults', 'known_word',
+           'anchor_findings', 'Audit', 'many', 'verdict_line', 'counted_line', 'anchor_line', 'audit_lines',
+           'audit_text', 'audit_html', 'ledger_findings', 'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack',
+           'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members',
+           'is_top', 'bundle_source', 'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil, sys
@@ -38,14 +38,14 @@ from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdi
 from .store import aliases, download, download_artifacts, get_params, is_left, list_versions, model_names
 from mlops_kit.evidence import (canonical, check_evidence, evidence_experiment, load_keys, make_manifest, read_manifest, read_run,
     verify_envelope)
-from .ledger import ENTRY, MOVES, envelope_of, find_ledger, is_pin, is_ref, key_of_seq, read_chain
+from .ledger import ENTRY, MOVES, envelope_of, find_ledger, is_pin, is_ref, key_of_seq, read_chain, read_entry
 from .registry import open_store
 from .approval import Topic, disagreed, lifted, policy_of, rejections, tally, tally_lines, waivers
 from .promotion import AHEAD, believed, digests, hurdles, left_at, seconds_between, seconds_of, shown_age, unbound
 
 # %% ../nbs/12a_audit.ipynb #2e22c78d
 PROMISES = dict(chain='every entry is in its place, as it was written', signature='every entry is the word of the person it names',
-    pin='policy and keys are those that were pinned', kind='an entry moves only what its kind may move',
+    time='every entry is later than the one before', pin='policy and keys are those that were pinned', kind='an entry moves only what its kind may move',
     alias='every alias is where the ledger says', done='every mark of completion names its entry',
     version='every version is the one that was registered', files='every file of a model is as it was registered',
     evidence='what was judged can be read again, as it was signed', bound='the evidence is about what was decided',
@@ -68,11 +68,12 @@ class Finding:
 def finding(
     what:str, # One of `PROMISES`
     where:str, # Such as `entry 7`
-    said:str='', # What is wrong
+    said:str='', # What is wrong; may quote what a stranger wrote
     ok:bool=False, # None: it could not be checked
 )->Finding:
-    "Say something about one promise"
-    return Finding(what, where, PROMISES[what], ok, said)
+    "Say something about one promise, in characters that a terminal only prints"
+    plain = lambda o: ''.join(c if c.isprintable() else '�' for c in o)
+    return Finding(what, plain(where), PROMISES[what], ok, plain(said))
 
 # %% ../nbs/12a_audit.ipynb #8acbce79
 def weighed(
@@ -200,9 +201,19 @@ def read_entries(
     upto:int=None, # The last entry to read; all unless given
 ): # The `Chain`, and all entries, void ones too
     "Read a ledger from a source"
-    params = source.params(source.ledger)
     late = lambda k: upto is not None and re.fullmatch(r'seq-\d{6}', k) and int(k[4:]) > upto
-    return read_chain(source.name, source.ledger, {k: v for k,v in params.items() if not late(k)}, lambda e: opened_pin(source, e))
+    def params_of(run_id): return {k: v for k,v in source.params(run_id).items() if not late(k)}
+    return read_chain(source.name, source.ledger, params_of(source.ledger), lambda e: opened_pin(source, e))
+
+def content(
+    source:Source, # Whose ledger was read
+    e, # `Entry`
+): # `Entry`
+    "Read what an entry behind a gap says: the chain does not look at those"
+    raw = next((p[k] for p in source.seen.values() if (k := key_of_seq(e.seq)) in p), None)
+    if not e.void.startswith('there is a gap') or raw is None or (found := read_entry(raw, e.seq, source.name)).void: return e
+    found.void = e.void
+    return found
 
 # %% ../nbs/12a_audit.ipynb #7ddb11bf
 @cache
@@ -219,6 +230,7 @@ class Case:
     entries: list # Of `Entry`, void ones too
     pins: dict # Place to what was pinned when that entry was written
     keys: dict # All keys that were ever pinned
+    ledgers: list # Runs that keep its ledger
     made: dict = field(default_factory=dict) # Manifest to files and digests of the training data
     judged: dict = field(default_factory=dict) # Evidence to what it said
     counts: dict = field(default_factory=dict) # What was looked at
@@ -229,13 +241,13 @@ class Case:
 def open_case(source:Source)->Case:
     "Read a ledger, and what was pinned when"
     chain, entries = read_entries(source)
-    pin, pins, keys = None, {}, {}
-    for e in entries:
+    pin, pins, keys, ledgers = None, {}, {}, [*source.seen]
+    for e in (entries := [content(source, e) for e in entries]):
         new = opened_pin(source, e) if e.kind == 'policy' else None
         keys |= new['keys'] if new else {}
         if new and not e.void: pin = new
         pins[e.seq] = pin
-    return Case(source, chain, entries, pins, keys)
+    return Case(source, chain, entries, pins, keys, ledgers)
 
 # %% ../nbs/12a_audit.ipynb #e0ade3a0
 def word_of(
@@ -288,7 +300,7 @@ def marks(
 )->dict: # Place to digest of the entry that was carried out; '' where the mark cannot be read
     "Read the marks of completion"
     found = {}
-    for run in [*case.source.seen]:
+    for run in case.ledgers:
         for k,v in case.source.seen[run].items():
             if not re.fullmatch(r'done-\d{6}', k): continue
             try: d = json.loads(v)
@@ -317,6 +329,13 @@ def signature_findings(
     "Say whose word each entry is"
     note = lambda e: '' if e.verified else f'unsigned: nobody that was pinned then stands behind `{e.actor}`'
     return [finding('signature', f'entry {e.seq}', note(e), True) for e in case.counting]
+
+def time_findings(
+    case:Case,
+)->list: # Of `Finding`
+    "Say which entries are dated back: a waiver or an age could be made to fit so"
+    pairs = list(zip(case.counting, case.counting[1:]))
+    return [o for a,e in pairs for o in weighed('time', f'entry {e.seq}', [f'it is of {e.at}, and entry {a.seq} before it of {a.at}'] if e.at < a.at else [])]
 
 def pin_findings(
     case:Case,
@@ -499,7 +518,8 @@ def bound_faults(
 )->list: # Sentences
     "Say what the evidence is about instead"
     full, made = lambda t: t and dict(name=e.model, **t), case.made.get(e.target['manifest'])
-    wants = dict(version=full(e.target), alias=e.alias, policy=e.policy, champion=full(e.base), last_decision=last_before(case, e))
+    nobody = not said.run['champion'] and e.base and not is_here(case, e.base) # The champion was deleted: nobody was left to be compared with
+    wants = dict(version=full(e.target), alias=e.alias, policy=e.policy, champion=None if nobody else full(e.base), last_decision=last_before(case, e))
     if made: wants['contract'] = made['files'].get('mlops_kit/contract.yaml')
     seen = ['it was made on training data'] if made and made['train'] & {*digests(said.run['data'])} else []
     unsigned = ['no key that was pinned then has signed it'] if case.pins[e.seq]['required'] and not said.person else []
@@ -628,19 +648,30 @@ class Audit:
     def __repr__(self): return audit_text(self)
     def _repr_html_(self): return audit_html(self)
 
+# %% ../nbs/12a_audit.ipynb #f488db7c
+def many(
+    n:int, # How many
+    one:str, # Such as `file`
+    more:str='', # Of several, where it is not just one with an `s`
+)->str:
+    "Count things for people"
+    return f'{n:,} {one if n == 1 else more or one + "s"}'
+
 # %% ../nbs/12a_audit.ipynb #17e35fc0
 def verdict_line(a:Audit)->str:
     "Say in one line how it ended"
-    n = len(a.checks)
-    if a.broken: return f'{MARKS["fail"]} {a.model}: {len(a.broken)} of {n} promises are broken'
-    if a.unchecked: return f'{MARKS["inconclusive"]} {a.model}: {len(a.unchecked)} of {n} promises could not be checked, the others hold'
-    return f'{MARKS["pass"]} {a.model}: all {n} promises hold'
+    n = many(len(a.checks), 'check')
+    if a.broken: return f'{MARKS["fail"]} {a.model}: {many(len(a.broken), "broken promise")} in {n}'
+    if a.unchecked: return f'{MARKS["inconclusive"]} {a.model}: {len(a.unchecked)} of {n} could not be made, no promise is broken in the others'
+    return f'{MARKS["pass"]} {a.model}: every promise holds, in {n}'
 
 def counted_line(a:Audit)->str:
     "Say how much was looked at"
     c = a.counts
-    return (f'{c["entries"]} entries ({c["signed"]} signed, {c["void"]} void), {c["pins"]} pinned policies, {c["versions"]} versions with {c.get("files", 0)} files, '
-        f'{c["evidence"]} pieces of evidence with {c.get("judged", 0)} files')
+    entries = f'{many(c["entries"], "entry", "entries")} ({c["signed"]} signed, {c["void"]} void)'
+    versions = f'{many(c["versions"], "version")} with {many(c["files"], "file")}'
+    evidence = f'{many(c["evidence"], "run", "runs")} of gates with {many(c["judged"], "file")}'
+    return ', '.join([entries, many(c['pins'], 'pinned policy', 'pinned policies'), versions, evidence])
 
 def anchor_line(a:Audit)->str:
     "Say what the audit is held against"
@@ -675,7 +706,7 @@ def ledger_findings(
     anchors = anchor_findings(case, keys, head)
     kept = head[0] if head and all(f.ok for f in anchors if f.what == 'head') else 0
     entries = [finding('chain', f'entry {e.seq}', '', True) for e in case.counting]
-    looks = dict(pin=pin_findings, signature=signature_findings, kind=kind_findings, done=done_findings, alias=alias_findings)
+    looks = dict(pin=pin_findings, signature=signature_findings, time=time_findings, kind=kind_findings, done=done_findings, alias=alias_findings)
     return anchors + entries + void_findings(case, kept) + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
 
 def tasks(
@@ -786,7 +817,7 @@ def refuse_names(
     "Raise `EvidenceError` where a member's name is not one that a bundle has"
     if len(names) > MOST_MEMBERS: raise no_bundle(path, f'it has {len(names):,} members, at most {MOST_MEMBERS:,} are read')
     for k in names:
-        if len(k) > LONGEST or not MEMBER.fullmatch(k) or {'.', '..'} & {*k.split('/')}: raise no_bundle(path, f'its member `{k[:80]}` has a name that no bundle has')
+        if len(k) > LONGEST or not k.isprintable() or not MEMBER.fullmatch(k) or {'.', '..'} & {*k.split('/')}: raise no_bundle(path, f'its member `{k[:80]}` has a name that no bundle has')
     if len({*names}) < len(names): raise no_bundle(path, f'its member `{next(k for k in names if names.count(k) > 1)}` is there twice')
     above = {k.rsplit('/', i)[0] for k in names for i in range(1, k.count('/') + 1)}
     if both := above & {*names}: raise no_bundle(path, f'its member `{min(both)}` is a file and a folder')
@@ -821,6 +852,17 @@ def unpack(
         with bundle.open(name) as f, open(to, 'wb') as out: shutil.copyfileobj(f, out, 1 << 20)
     except Exception as e: raise EvidenceError(f'`{name}` cannot be read from the bundle: {e}.', 'ask for the bundle again.') from None
 
+# %% ../nbs/12a_audit.ipynb #6bd5cb6a
+def folder_names(
+    path:Path, # Of an unpacked bundle
+)->set: # Of its members
+    "List the members of an unpacked bundle, raising `EvidenceError` where one is not a plain file in it"
+    found = [p for p in path.rglob('*') if p.is_symlink() or not p.is_dir()]
+    names = [p.relative_to(path).as_posix() for p in found]
+    if link := next((k for k,p in zip(names, found) if p.is_symlink() or not p.is_file()), None): raise no_bundle(path, f'its member `{link}` is no plain file')
+    refuse_names(path, names)
+    return {*names}
+
 # %% ../nbs/12a_audit.ipynb #7fb4f0c8
 class Members:
     "The members of a bundle"
@@ -830,8 +872,7 @@ class Members:
         self.path = Path(path)
         if not self.path.exists(): raise no_bundle(path, 'there is no such file')
         self.zip = None if self.path.is_dir() else open_zip(self.path)
-        self.names = {*self.zip.namelist()} if self.zip else {p.relative_to(self.path).as_posix() for p in self.path.rglob('*') if not p.is_dir()}
-        if not self.zip: refuse_names(path, [*self.names])
+        self.names = {*self.zip.namelist()} if self.zip else folder_names(self.path)
         if BUNDLE_FILE not in self.names: raise no_bundle(path, f'it has no {BUNDLE_FILE}')
     def close(self):
         if self.zip: self.zip.close()
@@ -850,6 +891,7 @@ class Members:
     def folder(self, kind, id):
         "Open a folder of a bundle for as long as somebody looks"
         above = f'{kind}/{id}/'
+        if not re.fullmatch(r'[\w-]+', id): raise EvidenceError(f'`{id}` is no name of a folder.', 'ask for the bundle again.')
         if not self.zip: yield self.path/kind/id
         else:
             with TemporaryDirectory() as tmp:
@@ -891,6 +933,18 @@ def stray(
     known = lambda k: k == BUNDLE_FILE or k.split('/')[1] in ids[k.split('/')[0]]
     return [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
 
+# %% ../nbs/12a_audit.ipynb #172b9a9d
+def settled_source(
+    store, # `Store`
+    name:str, # The registered model
+)->Source:
+    "Read a model from a store at a moment when nobody writes"
+    for _ in range(10):
+        source = store_source(store, name)
+        read_entries(source)
+        if aliases(store, name) == source.aliases and all(get_params(store, run) == params for run,params in source.seen.items()): return source
+    raise RegistryError(f'`{name}` is written to all the time.', 'try again.', exit_code=EXIT['error'])
+
 # %% ../nbs/12a_audit.ipynb #63aadaca
 def verify(
     name:str, # The registered model
@@ -902,7 +956,7 @@ def verify(
 )->Audit:
     "Check the whole chain, every signature and every file of a model"
     read_head(head)
-    source = store_source(open_store(store), name)
+    source = settled_source(open_store(store), name)
     found = audit(source, keys, head, progress)
     if export: found.bundle = str(write_bundle(open_case(source), export, progress))
     return found

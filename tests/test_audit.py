@@ -15,6 +15,8 @@ from mlops_kit.core import EvidenceError, MlopsKitError, RegistryError, to_json
 sys.path.insert(0, str(ROOT/'tests/torture'))
 from fuzz import Fuzz  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def fuzz(tmp_path_factory):
@@ -109,6 +111,62 @@ def test_a_bundle_that_somebody_made_up_is_whole_and_not_anchored(fuzz, tmp_path
     assert a.exit_code == 0 and 'could have made it all up' in repr(a)
     a = look(other.folder/'lie.zip', keys=fuzz.world.folder/'keys')
     assert a.exit_code == 1 and 'none of its entries is signed by one of the 4 keys' in repr(a)
+
+
+# Whoever changes more than one thing
+
+def test_another_model_with_a_manifest_that_fits_it_is_found(bundled, fuzz):
+    from mlops_kit.evidence import write_manifest
+    model_id = next(k for k, n in fuzz.number.items() if n == 3)
+    (bundled/'models'/model_id/'model.skops').write_bytes(b'another model')
+    write_manifest(bundled/'models'/model_id)
+    broken = [f for f in look(bundled).broken if f.what == 'files']
+    assert [f.where for f in broken] == ['version 3'] and 'its manifest is' in broken[0].said
+
+
+def test_evidence_that_a_stranger_signed_anew_is_found(bundled, fuzz, tmp_path):
+    from mlops_kit.evidence import make_key, open_envelope, read_envelope, signed_statement, statement_digest
+    run = next(o for o in fuzz.evidence if o in fuzz.named)
+    folder, params = bundled/'evidence'/run, bundled/'runs'/f'{run}.json'
+    verdict = folder/'performance/verdict.json'
+    verdict.write_text(verdict.read_text().replace('"fail"', '"pass"').replace('0.6', '0.1'))
+    (folder/'statement.json').unlink()
+    signed_statement(folder, make_key(tmp_path/'eve.pem', 'Ana Silva'))
+    mark = statement_digest(open_envelope(read_envelope(folder))[1])
+    params.write_text(to_json(json.loads(params.read_text()) | dict(evidence=mark)) + '\n')
+    a = look(bundled)
+    assert a.exit_code == 1 and f'evidence {run[:8]}' in {f.where for f in a.broken} and {f.where for f in a.broken if f.what == 'verdict'}
+
+
+@pytest.fixture
+def by_hand(fuzz):
+    "Write an entry past every command, with a pinned key, and take it out again"
+    from mlops_kit.evidence import canonical, read_key, sign
+    from mlops_kit.ledger import ENTRY, Entry, key_of_seq, signed_entry
+    from mlops_kit.store import log_param_once
+    def write(kind, alias, target, base, **kwargs):
+        book = fuzz.world.book()
+        chain = book.read()[0]
+        e = signed_entry(Entry(0, kind, 'tiny', alias, base, target, kind, policy=chain.pin['digest']), chain, chain.pin['keys'], key := read_key(fuzz.world.key))
+        for k, v in kwargs.items(): setattr(e, k, v)
+        e.signature = sign(e.signed, key, ENTRY)['signatures'][0]['sig']
+        assert log_param_once(fuzz.store, book.run_id, key_of_seq(e.seq), canonical(e.body).decode())
+    yield write
+    fuzz.db.execute("DELETE FROM params WHERE key = 'seq-000021'")
+
+
+def test_a_pinned_key_alone_crowns_nobody(by_hand, audited, fuzz):
+    heads = {n: fuzz.world.book().read()[0].heads[n].target for n in ('candidate', 'champion')}
+    entries = {e.target['version']: e for e in fuzz.world.book().entries() if e.kind == 'promote'}
+    for kind, alias, target, kwargs in [
+            ('reconcile', 'champion', heads['candidate'], {}), ('register', 'champion', heads['candidate'], {}), ('adopt', 'champion', heads['candidate'], {}),
+            ('rollback', 'champion', heads['candidate'], {}), ('promote', 'champion', heads['candidate'], dict(evidence=entries[3].evidence)),
+            ('promote', 'champion', entries[2].target, dict(evidence=entries[2].evidence)), ('note', None, None, dict(at='2020-01-01T00:00:00Z'))]:
+        by_hand(kind, alias, target, heads.get(alias), **kwargs)
+        a = audited()
+        fuzz.db.execute("DELETE FROM params WHERE key = 'seq-000021'")
+        assert a.exit_code == 1 and 'entry 21' in {f.where for f in a.broken if f.what != 'alias'}, (kind, a)
+    assert audited(head=fuzz.head).exit_code == 0
 
 
 # Gone is not tampered with

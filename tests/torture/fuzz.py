@@ -22,7 +22,7 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich import lived  # noqa: E402
 
-from mlops_kit.audit import audit, bundle_source, Members, store_source, stray, verify  # noqa: E402
+from mlops_kit.audit import Members, audit, bundle_source, read_entries, store_source, stray, verify  # noqa: E402
 from mlops_kit.core import MlopsKitError, to_json  # noqa: E402
 
 OPS = 'flip', 'delete', 'truncate', 'swap', 'replay'
@@ -149,7 +149,7 @@ class Fuzz:
                 yield file_spot(medium, kind, p, rel, order, (place,), f'{place} {rel}')
         if medium == 'bundle':
             for p in sorted((self.bundle/'runs').glob('*.json')):
-                yield file_spot(medium, 'params of a run', p, '', 0, (f'runs/{p.name}', p.stem, p.stem[:8]), p.name)
+                yield file_spot(medium, 'params of a run', p, '', 0, (f'runs/{p.name}', p.stem, p.stem[:8]) + (('the ledger',) if p.stem == self.ledger else ()), p.name)
             yield file_spot(medium, 'table of contents', self.bundle/'bundle.json', '', 0, ('bundle.json',), 'bundle.json')
 
     def param(self, medium, run, key):
@@ -209,23 +209,28 @@ class Fuzz:
         for run in self.evidence:
             yield Spot('store', 'row of evidence', run[:8], 'run', 0, *self.cell('runs', dict(run_uuid=run), 'artifact_uri'), (f'evidence {run[:8]}', run), ('flip', 'truncate', 'swap', 'delete')[:4 if run in self.named else 3], True)
 
+    def top(self, *keys):
+        "How a field of a bundle's table of contents is read and written"
+        path = self.bundle/'bundle.json'
+        def get():
+            d = json.loads(path.read_text())
+            for k in keys: d = d.get(k) if isinstance(d, dict) else None
+            return None if d is None else json.dumps(d).encode()
+        def put(raw):
+            top = d = json.loads(path.read_text())
+            for k in keys[:-1]: d = d.setdefault(k, {})
+            d.pop(keys[-1], None)
+            if raw is not None:
+                try: d[keys[-1]] = json.loads(raw)
+                except ValueError: d[keys[-1]] = raw.decode()
+            path.write_text(to_json(top) + '\n')
+        return get, put
+
     def top_spots(self):
         "What a bundle says of aliases and versions"
-        path = self.bundle/'bundle.json'
         def spot(kind, name, place, *keys):
-            def get():
-                d = json.loads(path.read_text())
-                for k in keys: d = d.get(k) if isinstance(d, dict) else None
-                return None if d is None else json.dumps(d).encode()
-            def put(raw):
-                top = d = json.loads(path.read_text())
-                for k in keys[:-1]: d = d.setdefault(k, {})
-                d.pop(keys[-1], None)
-                if raw is not None:
-                    try: d[keys[-1]] = json.loads(raw)
-                    except ValueError: d[keys[-1]] = raw.decode()
-                path.write_text(to_json(top) + '\n')
-            return Spot('bundle', kind, name, f'{kind} {keys[-1] if len(keys) == 3 or len(keys) == 1 else keys[0]}', int(keys[1]) if keys[1:] and keys[1].isdecimal() else 0, get, put, (*place, 'bundle.json'), OPS, True)
+            group, order = keys[-1] if len(keys) != 2 else keys[0], int(keys[1]) if keys[1:] and keys[1].isdecimal() else 0
+            return Spot('bundle', kind, name, f'{kind} {group}', order, *self.top(*keys), (*place, 'bundle.json'), OPS, True)
         for alias in ('candidate', 'champion'): yield spot('alias', alias, (f'alias {alias}',), 'aliases', alias)
         for n in self.number.values():
             for key in ('model_id', 'created'): yield spot('row of a version', f'{n} {key}', (f'version {n}', 'models/'), 'versions', str(n), key)
@@ -239,12 +244,19 @@ class Fuzz:
                 yield Spot(medium, 'the ledger cut off', f'before entry {n}', 'cut', n, *self.cut(medium, n), ('the ledger',), ('delete',))
 
     def cut(self, medium, n):
-        keys = [k for k in self.params if int(k.split('-')[1]) >= n]
-        spots = [self.param(medium, self.ledger, k) for k in keys]
+        "Entries, marks and aliases from an entry on: without them the ledger is as it was before"
+        heads = read_entries(store_source(self.store, 'tiny'), n - 1)[0].heads
+        spots = [self.param(medium, self.ledger, k) for k in self.params if int(k.split('-')[1]) >= n]
+        for alias in ('candidate', 'champion'):
+            get, put = self.alias(medium, alias)
+            back = str(heads[alias].target['version']).encode() if alias in heads else None
+            spots.append((get, lambda raw, put=put, back=back: put(back if raw is None else raw)))
         def get(): return [get() for get, _ in spots]
         def put(values):
             for (_, put), v in zip(spots, values or [None]*len(spots)): put(v)
         return get, put
+
+    def alias(self, medium, alias): return self.cell('registered_model_aliases', dict(name='tiny', alias=alias), 'version') if medium == 'store' else self.top('aliases', alias)
 
     # Mutations
 
