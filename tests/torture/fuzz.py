@@ -176,7 +176,7 @@ class Fuzz:
             place = (f'entry {seq}', f'entries {seq} ')
             get, put = self.param(medium, self.ledger, key)
             yield Spot(medium, kind, key, kind.split(':')[0], seq, get, put, place, ops, True)
-            if kind == 'mark of completion': yield Spot(medium, 'digest in a mark', key, kind, seq, *inner(get, put, 'entry'), place, ('flip', 'truncate', 'delete'), True)
+            if kind == 'mark of completion': yield Spot(medium, 'digest in a mark', key, 'digest', seq, *inner(get, put, 'entry'), place, ('flip', 'truncate', 'delete'), True)
         for order, run in enumerate(self.evidence):
             for key in self.labels[run]:
                 yield Spot(medium, 'label of evidence', f'{run[:8]} {key}', f'label {key}', order, *self.param(medium, run, key), (f'evidence {run[:8]}',), OPS if run in self.named or key != 'manifest' else OPS[:1] + OPS[2:], True)
