@@ -13,39 +13,40 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 # %% auto #0
 __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding', 'weighed',
            'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs', 'store_source', 'opened_pin',
-           'read_entries', 'content', 'read_policy', 'Case', 'open_case', 'word_of', 'torn', 'void_findings',
-           'open_findings', 'marks', 'marked', 'done_findings', 'signature_findings', 'time_findings', 'pin_findings',
-           'kind_faults', 'kind_findings', 'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding',
-           'file_faults', 'file_findings', 'trained_on', 'version_findings', 'Said', 'label_faults',
-           'evidence_findings', 'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults',
-           'promote_findings', 'rollback_faults', 'decision_findings', 'read_head', 'head_faults', 'known_word',
-           'anchor_findings', 'Audit', 'many', 'verdict_line', 'counted_line', 'anchor_line', 'audit_lines',
-           'audit_text', 'audit_html', 'ledger_findings', 'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack',
-           'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members',
-           'is_top', 'bundle_source', 'stray', 'settled_source', 'verify', 'verify_bundle']
+           'read_entries', 'read_far', 'content', 'Case', 'open_case', 'hand_of', 'void_findings', 'open_findings',
+           'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings', 'is_here', 'alias_finding',
+           'alias_findings', 'targets', 'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files',
+           'file_findings', 'trained_on', 'version_findings', 'Said', 'label_faults', 'evidence_findings',
+           'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
+           'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'many',
+           'verdict_line', 'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings',
+           'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle',
+           'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source', 'stray',
+           'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil, sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, digest, html_table, to_json, unknown
 
 # %% ../nbs/12a_audit.ipynb #e5744813
-from .store import aliases, download, download_artifacts, get_params, is_left, list_versions, model_names
-from mlops_kit.evidence import (canonical, check_evidence, evidence_experiment, load_keys, make_manifest, read_manifest, read_run,
-    verify_envelope)
-from .ledger import ENTRY, MOVES, envelope_of, find_ledger, is_pin, is_ref, key_of_seq, read_chain, read_entry
-from .registry import open_store
-from .approval import Topic, disagreed, lifted, policy_of, rejections, tally, tally_lines, waivers
-from .promotion import AHEAD, believed, digests, hurdles, left_at, seconds_between, seconds_of, shown_age, unbound
+from .store import aliases, download_artifacts, get_params, is_left, list_versions, model_names
+from .evidence import (MANIFEST_FILE, MANIFEST_SCHEMA, Manifest,
+    canonical, check_evidence, evidence_experiment, load_keys, make_manifest, manifest_text, read_run)
+from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
+from .consent import WORDS, Topic, dissent, lifted, policy_of, seconds_between, seconds_of, waivers
+from .ledger import find_ledger, is_pin, read_chain
+from .registry import ADOPTED, fetch_source, open_store
+from .promotion import AHEAD, believed, digests, hurdles, shown_age, unbound
 
 # %% ../nbs/12a_audit.ipynb #2e22c78d
 PROMISES = dict(chain='every entry is in its place, as it was written', signature='every entry is the word of the person it names',
-    time='every entry is later than the one before', pin='policy and keys are those that were pinned', kind='an entry moves only what its kind may move',
+    pin='policy and keys are those that were pinned',
     alias='every alias is where the ledger says', done='every mark of completion names its entry',
     version='every version is the one that was registered', files='every file of a model is as it was registered',
     evidence='what was judged can be read again, as it was signed', bound='the evidence is about what was decided',
@@ -106,12 +107,13 @@ class Source:
     where: str # For people
     ledger: str # The first run of its ledger
     read: object = field(repr=False) # Function of a run's id: its params
-    folder: object = field(repr=False) # Function of a kind (`models`, `evidence`, `pins`) and an id: context manager of a folder
+    folder: object = field(repr=False) # Function of a kind (`models`, `adopted`, `evidence`, `pins`), an id and a run: context manager of a folder
     aliases: dict = field(default_factory=dict) # Alias to version number
     versions: dict = field(default_factory=dict) # Number to model_id, created, elsewhere
     evidence: list = field(default_factory=list) # Runs that keep evidence
     seen: dict = field(default_factory=dict, repr=False) # What was read: run to params
     pins: dict = field(default_factory=dict, repr=False) # What was read: digest to what was pinned
+    stopped: int = 0 # The entry whose pin could not be read last
     def params(self, run_id):
         "Read the params of a run, once"
         if run_id not in self.seen: self.seen[run_id] = self.read(run_id)
@@ -129,31 +131,35 @@ def local(
 @contextmanager
 def stored_folder(
     store, # `Store`
-    run_id:str, # Of the ledger, which keeps the pins
-    kind:str, # `models`, `evidence` or `pins`
-    id:str, # Of the LoggedModel, of the run, or the pin's digest
+    name:str, # The registered model
+    kind:str, # `models`, `adopted`, `evidence` or `pins`
+    id:str, # Number of the version, digest of the manifest, id of the run, or digest of the pin
+    run:str='', # Of the ledger, where it keeps them
 ): # Context manager of a folder
     "Open files of a store where they are, or fetch them for as long as somebody looks"
-    mine, below = (run_id, f'pins/{id}') if kind == 'pins' else (id, '')
-    if kind == 'models': uri = store.read(f'find `{id}`', lambda c: c.get_logged_model(id)).artifact_location
+    mine, below = (id, '') if kind == 'evidence' else (run, f'{kind}/{id}')
+    if kind == 'models': uri = store.read(f'find the files of `{name}/{id}`', lambda c: c.get_model_version_download_uri(name, id))
     else: uri = store.read(f'find the run `{mine}`', lambda c: c.get_run(mine)).info.artifact_uri
-    if here := local(uri): yield here/below
+    if here := local(uri): yield here/('' if kind == 'models' else below)
     else:
-        with TemporaryDirectory() as tmp: yield download(store, id, Path(tmp)/'it') if kind == 'models' else download_artifacts(store, mine, below, Path(tmp)/'it')
+        with TemporaryDirectory() as tmp:
+            fetch = partial(fetch_source, store, name, int(id)) if kind == 'models' else partial(download_artifacts, store, mine, below)
+            yield fetch(Path(tmp)/'it')
 
 # %% ../nbs/12a_audit.ipynb #397eb090
 def elsewhere(
     store, # `Store`
     v, # `Stored`
-)->bool:
-    "Tell whether plain MLflow loads a version from another place than the files that are verified"
-    if not v.model_id: return False
+)->str: # '' where it does not
+    "Say whether plain MLflow loads a version from another place than this kit"
+    if not v.model_id: return ''
     try: home = store.read(f'find `{v.model_id}`', lambda c: c.get_logged_model(v.model_id)).artifact_location
     except RegistryError as e:
         if e.exit_code == EXIT['error']: raise
-        return False
+        return 'its LoggedModel is gone'
     loads = store.read(f'find the files of `{v.name}/{v.version}`', lambda c: c.get_model_version_download_uri(v.name, str(v.version)))
-    return loads.rstrip('/') != home.rstrip('/') or not v.source.startswith('models:/') and v.source.rstrip('/') != home.rstrip('/')
+    same = loads.rstrip('/') == home.rstrip('/') and (v.source.startswith('models:/') or v.source.rstrip('/') == home.rstrip('/'))
+    return '' if same else 'plain MLflow loads it from another place than this kit does'
 
 def evidence_runs(
     store, # `Store`
@@ -179,7 +185,7 @@ def store_source(
     if not run_id and name not in (names := model_names(store)): raise unknown('model', name, names, RegistryError, '`mlops-kit status` lists the models.')
     if not run_id: raise EvidenceError(f'`{name}` has no ledger in `{store.uri}`: nothing about it can be verified.', 'register or adopt a version.')
     versions = {v.version: dict(model_id=v.model_id, created=v.created, elsewhere=elsewhere(store, v)) for v in list_versions(store, name)}
-    reads = partial(get_params, store), partial(stored_folder, store, run_id)
+    reads = partial(get_params, store), partial(stored_folder, store, name)
     return Source(name, store.uri, run_id, *reads, aliases(store, name), versions, evidence_runs(store, name))
 
 # %% ../nbs/12a_audit.ipynb #e2cc8a88
@@ -189,21 +195,32 @@ def opened_pin(
 )->dict: # digest, text, keys, required; None where it is missing or changed
     "Read what an entry pins"
     mark = e.evidence['digest'] if is_ref(e.evidence) else ''
-    if mark in source.pins or not re.fullmatch('[0-9a-f]{64}', mark): return source.pins.get(mark)
-    try:
-        with source.folder('pins', mark) as folder: raw = (folder/'pin.json').read_bytes()
-    except (MlopsKitError, OSError): raw = b''
-    source.pins[mark] = json.loads(raw) if digest(raw) == mark and is_pin(raw) else None
-    return source.pins[mark]
+    if mark not in source.pins and re.fullmatch('[0-9a-f]{64}', mark):
+        try:
+            with source.folder('pins', mark, e.evidence['run_id']) as folder: raw = (folder/'pin.json').read_bytes()
+        except (MlopsKitError, OSError): raw = b''
+        source.pins[mark] = json.loads(raw) if digest(raw) == mark and is_pin(raw) else None
+    if not source.pins.get(mark): source.stopped = e.seq
+    return source.pins.get(mark)
 
 def read_entries(
     source:Source,
     upto:int=None, # The last entry to read; all unless given
 ): # The `Chain`, and all entries, void ones too
     "Read a ledger from a source"
-    late = lambda k: upto is not None and re.fullmatch(r'seq-\d{6}', k) and int(k[4:]) > upto
+    late = lambda k: upto is not None and re.fullmatch(r'seq-\d{6,}', k) and int(k[4:]) > upto
     def params_of(run_id): return {k: v for k,v in source.params(run_id).items() if not late(k)}
-    return read_chain(source.name, source.ledger, params_of(source.ledger), lambda e: opened_pin(source, e))
+    return read_chain(source.name, source.ledger, params_of, lambda e: opened_pin(source, e))
+
+# %% ../nbs/12a_audit.ipynb #7c406d05
+def read_far(
+    source:Source,
+): # The `Chain`, all entries, and the place where the reading ended; 0 at the end
+    "Read a ledger as far as it can be read"
+    try: return *read_entries(source), 0
+    except EvidenceError:
+        if not source.stopped: raise
+        return *read_entries(source, source.stopped - 1), source.stopped
 
 def content(
     source:Source, # Whose ledger was read
@@ -215,12 +232,6 @@ def content(
     found.void = e.void
     return found
 
-# %% ../nbs/12a_audit.ipynb #7ddb11bf
-@cache
-def read_policy(text:str): # `Policy`
-    "Read the text of a pinned policy"
-    return policy_of(dict(text=text))
-
 # %% ../nbs/12a_audit.ipynb #b26df480
 @dataclass
 class Case:
@@ -230,64 +241,52 @@ class Case:
     entries: list # Of `Entry`, void ones too
     pins: dict # Place to what was pinned when that entry was written
     keys: dict # All keys that were ever pinned
-    ledgers: list # Runs that keep its ledger
+    stopped: int = 0 # The place where the reading ended; 0 at the end
     made: dict = field(default_factory=dict) # Manifest to files and digests of the training data
     judged: dict = field(default_factory=dict) # Evidence to what it said
     counts: dict = field(default_factory=dict) # What was looked at
     @property
     def counting(self): return [e for e in self.entries if not e.void]
-    def policy(self, e): return read_policy(self.pins[e.seq]['text'])
+    def policy(self, e): return policy_of(self.pins[e.seq])
 
 def open_case(source:Source)->Case:
     "Read a ledger, and what was pinned when"
-    chain, entries = read_entries(source)
-    pin, pins, keys, ledgers = None, {}, {}, [*source.seen]
+    chain, entries, stopped = read_far(source)
+    pin, pins, keys = None, {}, {}
     for e in (entries := [content(source, e) for e in entries]):
-        new = opened_pin(source, e) if e.kind == 'policy' else None
+        pins[e.seq], new = pin, opened_pin(source, e) if e.kind == 'policy' else None
         keys |= new['keys'] if new else {}
         if new and not e.void: pin = new
-        pins[e.seq] = pin
-    return Case(source, chain, entries, pins, keys, ledgers)
+    return Case(source, chain, entries, pins, keys, stopped)
 
-# %% ../nbs/12a_audit.ipynb #e0ade3a0
-def word_of(
+# %% ../nbs/12a_audit.ipynb #3d887589
+def hand_of(
     e, # `Entry`
     keys:dict, # keyid to person, role, public
 )->str: # Person; None where no known key fits
     "Find whose true signature an entry bears, void or not"
-    if e.keyid not in keys: return None
-    try: return verify_envelope(envelope_of(e), keys, ENTRY)[1]
+    try: return signer(e, keys)
     except (EvidenceError, ValueError): return None
 
-def torn(
-    case:Case,
-    e, # `Entry` that is void
-)->str: # Person whose word it is; None where it never counted
-    "Tell an entry that was torn out of its place from one that never had one"
-    return word_of(e, case.keys) if e.void.startswith(('it does not continue', 'there is a gap', 'it belongs to another place')) else None
-
-# %% ../nbs/12a_audit.ipynb #a074da94
 def void_findings(
     case:Case,
     kept:int=0, # The place that a head vouches for
 )->list: # Of `Finding`
     "Say what void entries there are, and which of them may hide something"
     void, sure = [e for e in case.entries if e.void], max([kept] + [e.seq for e in case.counting])
-    said = lambda e: f'it is void and counts for nothing: {e.void}'
-    settled = [finding('chain', f'entry {e.seq}', said(e), True) for e in void if e.seq <= sure and not torn(case, e)]
-    rent = [finding('chain', f'entry {e.seq - 1}', f'it was changed, or something was put or taken away: entry {e.seq}, which {torn(case, e)} signed, continues other bytes') for e in void if e.seq <= sure and torn(case, e)]
-    return settled + rent + open_findings(case, [e for e in void if e.seq > sure], sure)
+    settled = [finding('chain', f'entry {e.seq}', f'it is void and counts for nothing: {e.void}', True) for e in void if e.seq <= sure]
+    return settled + open_findings(case, [e for e in void if e.seq > sure])
 
 # %% ../nbs/12a_audit.ipynb #507a32ff
 def open_findings(
     case:Case,
     late, # Entries behind the last that counts
-    sure:int, # Its place
 )->list: # Of `Finding`
     "Say what stands behind the last entry that counts"
     here, beyond = [e for e in late if e.seq < case.chain.seq], [e for e in late if e.seq >= case.chain.seq]
-    signed = next((o for e in late if (o := word_of(e, case.keys))), None)
+    signed = next((o for e in late if (o := hand_of(e, case.keys))), None)
     ok = False if signed or marked(case, late) else None
+    if not late: return []
     behind = f'nothing that counts stands after it{f", though {signed} signed what follows" if signed else ""}'
     found = [finding('chain', f'entry {e.seq}', f'it is void ({e.void}), and {behind}', ok) for e in here[:1]]
     if here[1:]: found.append(finding('chain', f'entries {here[1].seq} to {here[-1].seq}', 'they stand after it and count for nothing', ok))
@@ -297,30 +296,29 @@ def open_findings(
 # %% ../nbs/12a_audit.ipynb #d24906e1
 def marks(
     case:Case,
-)->dict: # Place to digest of the entry that was carried out; '' where the mark cannot be read
+)->list: # Of (place, digest of the entry that was carried out, run)
     "Read the marks of completion"
-    found = {}
-    for run in case.ledgers:
-        for k,v in case.source.seen[run].items():
-            if not re.fullmatch(r'done-\d{6}', k): continue
-            try: d = json.loads(v)
-            except ValueError: d = None
-            good = isinstance(d, dict) and d.keys() == {'entry', 'at', 'token'} and canonical(d) == v.encode()
-            found[int(k[5:])] = str(d['entry']) if good else ''
-    return found
+    found = []
+    for run,k,v in [(run, k, v) for run in case.chain.runs for k,v in case.source.params(run).items() if re.fullmatch(r'done-\d{6,}', k)]:
+        try: d = json.loads(v)
+        except ValueError: d = None
+        good = isinstance(d, dict) and d.keys() == {'entry', 'at', 'token'} and canonical(d) == v.encode()
+        found.append((int(k[5:]), str(d['entry']) if good else '', run))
+    return sorted(found)
 
-def marked(case, entries)->bool:
+def marked(case:Case, entries)->bool:
     "Tell whether any of these entries was carried out once"
-    return bool({*marks(case)} & {e.seq for e in entries})
+    return bool({n for n, *_ in marks(case)} & {e.seq for e in entries})
 
 def done_findings(
     case:Case,
 )->list: # Of `Finding`
     "Hold the marks of completion against the entries"
     moves, found = {e.seq: e for e in case.counting if e.kind in MOVES}, marks(case)
-    bad = lambda n: '' if n in moves and moves[n].digest == found[n] else f'`{key_of_seq(n, "done")}` names another entry than the one that stands there'
-    missing = [finding('done', f'entry {n}', 'it has no mark of completion: whoever wrote it did not come back to say so', True) for n in moves if n not in found]
-    return missing + [o for n in sorted(found) for o in weighed('done', f'entry {n}', filter(None, [bad(n)]))]
+    fits = lambda n, mark, run: n in moves and (moves[n].digest, moves[n].run_id) == (mark, run)
+    wrong = lambda o: [] if fits(*o) else [f'`{key_of_seq(o[0], "done")}` names another entry than the one that stands there']
+    missing = [finding('done', f'entry {n}', 'it has no mark of completion: whoever wrote it did not come back to say so', True) for n in moves if n not in {o[0] for o in found}]
+    return missing + [f for o in found for f in weighed('done', f'entry {o[0]}', wrong(o))]
 
 # %% ../nbs/12a_audit.ipynb #38482121
 def signature_findings(
@@ -330,42 +328,15 @@ def signature_findings(
     note = lambda e: '' if e.verified else f'unsigned: nobody that was pinned then stands behind `{e.actor}`'
     return [finding('signature', f'entry {e.seq}', note(e), True) for e in case.counting]
 
-def time_findings(
-    case:Case,
-)->list: # Of `Finding`
-    "Say which entries are dated back: a waiver or an age could be made to fit so"
-    pairs = list(zip(case.counting, case.counting[1:]))
-    return [o for a,e in pairs for o in weighed('time', f'entry {e.seq}', [f'it is of {e.at}, and entry {a.seq} before it of {a.at}'] if e.at < a.at else [])]
-
 def pin_findings(
     case:Case,
 )->list: # Of `Finding`
     "Open again what was pinned"
-    def faults(e):
-        pin = opened_pin(case.source, e)
-        if not pin or pin['digest'] != e.policy: return ['what it pins is missing or changed']
-        return [f'the key of {k["person"]} is not the one that its id names' for i,k in pin['keys'].items() if not re.fullmatch('[0-9a-f]{64}', k['public']) or digest(bytes.fromhex(k['public'])) != i]
-    named = [e for e in case.entries if e.kind == 'policy']
-    case.counts['pins'] = len(named)
-    return [o for e in named for o in weighed('pin', f'entry {e.seq}', faults(e))]
-
-# %% ../nbs/12a_audit.ipynb #f04960c8
-def kind_faults(
-    e, # `Entry` that moved an alias
-    before, # Entries that counted before it
-): # Iterator of sentences
-    "Say what an entry moved that its kind may not move"
-    held = [o.target for o in before if o.alias == e.alias and o.kind in MOVES]
-    if e.kind == 'register' and e.alias != 'candidate': yield f'it registers a version and makes it `{e.alias}`'
-    if e.kind == 'adopt' and held: yield f'it adopts a version where the ledger had one already'
-    if e.kind == 'reconcile' and e.target != e.base: yield 'it reconciles to another version than the one that held the alias'
-    if e.kind == 'rollback' and e.target not in held: yield 'it goes back to where the alias never was'
-
-def kind_findings(
-    case:Case,
-)->list: # Of `Finding`
-    "Hold each entry to its kind"
-    return [o for i,e in enumerate(case.counting) if e.kind in MOVES for o in weighed('kind', f'entry {e.seq}', kind_faults(e, case.counting[:i]))]
+    lost = lambda e: [] if (pin := opened_pin(case.source, e)) and pin['digest'] == e.policy else ['what it pins is missing or changed']
+    found = [o for e in case.counting if e.kind == 'policy' for o in weighed('pin', f'entry {e.seq}', lost(e))]
+    case.counts['pins'] = len(found)
+    if not (n := case.stopped): return found
+    return found + [finding('pin', f'entry {n}', 'what it pins is missing or changed'), finding('chain', f'entries from {n}', 'nobody can tell by which rules to read them', None)]
 
 # %% ../nbs/12a_audit.ipynb #6504accd
 def is_here(
@@ -386,7 +357,7 @@ def alias_finding(
     shown = 'it is gone' if at is None else f'it is at version {at}'
     if not head: return finding('alias', f'alias {alias}', f'{shown}, and the ledger has no entry for it')
     if at == head.target['version']: return finding('alias', f'alias {alias}', *(('', True) if is_here(case, head.target) else (f'entry {head.seq} means another version {at} than the one that is there, or none',)))
-    behind = head.base and at == head.base['version'] and head.seq not in marks(case)
+    behind = head.base and at == head.base['version'] and head.digest not in case.chain.done
     if behind: return finding('alias', f'alias {alias}', f'entry {head.seq} is not carried out yet: `mlops-kit status {case.source.name}` does that', None)
     return finding('alias', f'alias {alias}', f'{shown}, but entry {head.seq} ({head.decision}) says version {head.target["version"]}')
 
@@ -394,7 +365,7 @@ def alias_findings(
     case:Case,
 )->list: # Of `Finding`
     "Compare the aliases with the ledger; those that neither it nor the policy knows are people's own"
-    known = {'candidate', 'champion', *case.chain.heads, *(read_policy(case.chain.pin['text']).stages if case.chain.pin else ())}
+    known = {'candidate', 'champion', *case.chain.heads, *(policy_of(case.chain.pin).stages if case.chain.pin else ())}
     own = [finding('alias', f'alias {a}', 'the ledger does not know it', True) for a in sorted({*case.source.aliases} - known)]
     return own + [alias_finding(case, a) for a in sorted(known & {*case.source.aliases, *case.chain.heads})]
 
@@ -414,42 +385,75 @@ def version_finding(
 )->Finding:
     "Say whether the store still has a version as it was registered"
     n, at = target['version'], case.source.versions.get(target['version'])
-    if is_here(case, target): return finding('version', f'version {n}', 'plain MLflow loads it from another place than the files that were registered' if at['elsewhere'] else '', not at['elsewhere'])
+    if is_here(case, target): return finding('version', f'version {n}', at['elsewhere'], not at['elsewhere'])
     if at and not any(is_here(case, t) for t in targets(case)): return finding('version', f'version {n}', 'the number names another version than the one that was registered')
     ruled = any(e.target == target and e.alias != 'candidate' for e in case.counting if e.kind in MOVES)
     return finding('version', f'version {n}', f'it is gone: it was deleted{" and made again" if at else ""} since, and its files cannot be checked', None if ruled else True)
 
 # %% ../nbs/12a_audit.ipynb #e38d219d
 def file_faults(
-    folder:Path, # Of a model
-    want:dict, # Relative path to sha256, as registered
+    have:dict, # Relative path to sha256, as found
+    want:dict, # The same, as registered
 )->list: # Sentences
     "Say which files are not as they were registered"
-    have = make_manifest(folder).files
     how = lambda k: 'missing' if k not in have else 'added: nobody named it' if k not in want else 'changed'
     return [f'`{k}` is {how(k)}' for k in sorted({*want, *have}) if want.get(k) != have.get(k)]
 
+def manifest_at(
+    path:Path, # `manifest.json`
+)->Manifest:
+    "Read a manifest, raising `EvidenceError` where it is missing or not as this kit writes it"
+    try:
+        text = path.read_text(encoding='utf-8')
+        d = json.loads(text)
+        if d['schema'] == MANIFEST_SCHEMA and isinstance(d['files'], dict) and text == manifest_text(found := Manifest(d['files'])): return found
+    except OSError: raise EvidenceError('`mlops_kit/manifest.json` is missing: nothing says which files belong to it.') from None
+    except (ValueError, KeyError, TypeError): pass
+    raise EvidenceError('`mlops_kit/manifest.json` is changed: it is not as it was written.')
+
+# %% ../nbs/12a_audit.ipynb #de20423e
+@contextmanager
+def parts(
+    case:Case,
+    target:dict, # Identity of a version that is there
+): # Context manager of two folders: the files, and what this kit keeps about them
+    "Open a version's files"
+    adopted = any(e.kind == 'adopt' and e.target == target for e in case.counting)
+    with case.source.folder('models', str(target['version'])) as folder:
+        if not adopted: yield folder, folder/'mlops_kit'
+        else:
+            with case.source.folder(ADOPTED, target['manifest'], case.source.ledger) as beside: yield folder, beside
+
+def found_files(
+    folder:Path, # The files that MLflow loads
+    beside:Path, # What this kit keeps about them
+)->dict: # Relative path to sha256
+    "Hash every file of a version"
+    have = make_manifest(folder).files
+    if beside.parent == folder: return have
+    return have | {f'mlops_kit/{k}': v for k,v in make_manifest(beside).files.items() if k != Path(MANIFEST_FILE).name}
+
+# %% ../nbs/12a_audit.ipynb #2e0a12f8
 def file_findings(
     case:Case,
     target:dict, # Identity of a version that is there
 )->list: # Of `Finding`
-    "Hash every file of a version"
-    where = f'version {target["version"]}'
-    with case.source.folder('models', target['model_id']) as folder:
-        manifest = read_manifest(folder)
-        faults = file_faults(folder, manifest.files)
+    "Hold every file of a version against its manifest"
+    with parts(case, target) as (folder, beside):
+        manifest, have = manifest_at(beside/Path(MANIFEST_FILE).name), found_files(folder, beside)
+        faults = file_faults(have, manifest.files)
         if manifest.digest != target['manifest']: faults.append(f'its manifest is {manifest.digest[:16]}, not {target["manifest"][:16]}')
-        if not faults: case.made[target['manifest']] = dict(files=manifest.files, train=trained_on(folder))
-    case.counts['files'] = case.counts.get('files', 0) + len(manifest.files)
-    return weighed('files', where, faults)
+        if not faults: case.made[target['manifest']] = dict(files=have, train=trained_on(beside))
+    case.counts['files'] = case.counts.get('files', 0) + len(have)
+    return weighed('files', f'version {target["version"]}', faults)
 
 # %% ../nbs/12a_audit.ipynb #980fb178
 def trained_on(
-    folder:Path, # Of a model
-)->set: # Digests
+    beside:Path, # What this kit keeps about a version
+)->set: # Digests; of an adopted one nothing is known
     "Read which data a version learned from"
-    train = json.loads((folder/'mlops_kit/lineage.json').read_text(encoding='utf-8'))['train']
-    return {*digests(train['sources']), train['digest']}
+    train = json.loads((beside/'lineage.json').read_text(encoding='utf-8'))['train']
+    return {*digests(train['sources']), train['digest']} - {None}
 
 def version_findings(
     case:Case,
@@ -457,7 +461,7 @@ def version_findings(
 )->list: # Of `Finding`
     "Look at one version and its files"
     where, found = f'version {target["version"]}', version_finding(case, target)
-    there = found.ok is not None and not found.said.startswith(('it is gone', 'the number'))
+    there = is_here(case, target)
     return [found] + (guarded('files', where, lambda: file_findings(case, target)) if there else [])
 
 # %% ../nbs/12a_audit.ipynb #fb3c4e7c
@@ -503,7 +507,7 @@ def named_evidence(
     case:Case,
 )->dict: # Run and digest to the last entry that names it; None where none does
     "List evidence, whether an entry names it or not"
-    found = {(e.evidence['run_id'], e.evidence['digest']): e for e in case.counting if e.kind != 'policy' and is_ref(e.evidence)}
+    found = {(e.evidence['run_id'], e.evidence['digest']): e for e in case.counting if e.kind in ('promote', *WORDS, 'waive') and e.target and is_ref(e.evidence)}
     return found | {(o, ''): None for o in case.source.evidence if o not in {run for run,_ in found}}
 
 # %% ../nbs/12a_audit.ipynb #c75e4476
@@ -551,33 +555,29 @@ def promote_findings(
 )->list: # Of `Finding`
     "Ask again what was asked when a version was promoted"
     where, said = f'entry {e.seq}', case.judged.get((e.evidence['run_id'], e.evidence['digest']))
-    people = guarded('people', where, lambda: weighed('people', where, disagreed(case.entries, e, case.pins[e.seq])))
-    if not said: return people + [finding('verdict', where, f'its evidence {e.evidence["run_id"][:8]} cannot be relied on')]
+    if not said: return [finding('verdict', where, f'its evidence {e.evidence["run_id"][:8]} cannot be relied on')]
     looks = dict(bound=lambda: bound_faults(case, e, said), age=lambda: age_faults(case, e, said),
         verdict=lambda: hurdles(case.policy(e).stage(e.alias), said.verdicts, lifts(case, e)))
-    return people + [o for what, look in looks.items() for o in guarded(what, where, lambda: weighed(what, where, look()))]
+    return [o for what, look in looks.items() for o in guarded(what, where, lambda: weighed(what, where, look()))]
 
-# %% ../nbs/12a_audit.ipynb #0ba610d4
-def rollback_faults(
+# %% ../nbs/12a_audit.ipynb #43013038
+def people_faults(
     case:Case,
-    e, # `Entry` of a rollback
+    e, # `Entry` of a promotion, a rollback or a change of the policy
 )->list: # Sentences
-    "Say who should have agreed to a rollback"
-    before, stage = [o for o in case.counting if o.seq < e.seq], case.policy(e).stage(e.alias)
-    left = left_at(before, e.alias, e.target)
-    if not left or seconds_between(left, e.at) <= seconds_of(stage.rollback.window) + AHEAD: return []
-    since = max((o.seq for o in before if o.alias == e.alias and o.kind in ('promote', 'rollback')), default=0)
-    t = tally([o for o in case.entries if o.seq < e.seq], Topic(e.target, e.alias, e.policy, since=since), case.pins[e.seq]['keys'], stage.approvals, least=1)
-    return rejections(t) + ([] if t.enough else tally_lines(t))
+    "Say who objected or is missing"
+    before = [o for o in case.counting if o.seq < e.seq]
+    said, moves = [o for o in before if o.kind in (*WORDS, 'register', 'adopt')], [o for o in before if o.kind in MOVES and o.alias == e.alias]
+    return dissent(e, said, moves, case.pins[e.seq]) if case.pins[e.seq] else []
 
 def decision_findings(
     case:Case,
-    e, # `Entry` of a promotion or a rollback
+    e, # `Entry` of a promotion, a rollback or a change of the policy
 )->list: # Of `Finding`
-    "Ask again what was asked when an alias was moved"
+    "Ask again what was asked when something was decided"
     where = f'entry {e.seq}'
-    if e.kind == 'promote': return promote_findings(case, e)
-    return guarded('people', where, lambda: weighed('people', where, rollback_faults(case, e)))
+    people = guarded('people', where, lambda: weighed('people', where, people_faults(case, e)))
+    return people + (promote_findings(case, e) if e.kind == 'promote' else [])
 
 # %% ../nbs/12a_audit.ipynb #87c6bd18
 def read_head(
@@ -594,20 +594,20 @@ def head_faults(
     head, # Place and digest
 )->list: # Sentences
     "Say how the ledger differs from the head that was kept"
-    seq, mark = head
-    last = case.chain.seq - 1
+    (seq, mark), last = head, case.chain.seq - 1
+    if case.stopped and seq > last: return []
     if seq > last: return [f'the ledger ends at entry {last}, and the head that was kept is of entry {seq}: what followed was cut off']
     chain = case.chain if seq == last else read_entries(case.source, seq)[0]
     return [] if chain.previous.startswith(mark) else [f'up to entry {seq} the ledger is not the one whose head was kept']
 
 # %% ../nbs/12a_audit.ipynb #ab644b26
-def known_word(
+def known_hand(
     case:Case,
     keys:dict, # The reviewer's: keyid to person, role, public
 ): # The last `Entry` that one of them signed; None where there is none
     "Find an entry that somebody signed whom the reviewer knows"
-    first = min((n for n,pin in case.pins.items() if pin), default=0)
-    return next((e for e in reversed(case.counting) if e.seq >= first and word_of(e, keys)), None)
+    first = min((e.seq for e in case.counting if e.kind == 'policy'), default=0)
+    return next((e for e in reversed(case.counting) if e.seq >= first and hand_of(e, keys)), None)
 
 def anchor_findings(
     case:Case,
@@ -619,7 +619,7 @@ def anchor_findings(
     if not keys: return found
     known = load_keys(keys)
     if not known: raise EvidenceError(f'`{keys}` holds no public keys.', 'give the folder of the keys that you know.', exit_code=EXIT['usage'])
-    e = known_word(case, known)
+    e = known_hand(case, known)
     if not e: return found + [finding('keys', 'the ledger', f'none of its entries is signed by one of the {len(known)} keys in `{keys}`')]
     return found + [finding('keys', 'the ledger', f'anchored by the signature of {known[e.keyid]["person"]} on entry {e.seq}', True)]
 
@@ -706,7 +706,7 @@ def ledger_findings(
     anchors = anchor_findings(case, keys, head)
     kept = head[0] if head and all(f.ok for f in anchors if f.what == 'head') else 0
     entries = [finding('chain', f'entry {e.seq}', '', True) for e in case.counting]
-    looks = dict(pin=pin_findings, signature=signature_findings, time=time_findings, kind=kind_findings, done=done_findings, alias=alias_findings)
+    looks = dict(pin=pin_findings, signature=signature_findings) | ({} if case.stopped else dict(done=done_findings, alias=alias_findings))
     return anchors + entries + void_findings(case, kept) + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
 
 def tasks(
@@ -718,7 +718,7 @@ def tasks(
         keys = (case.pins[e.seq] or dict(keys={}))['keys'] if e else case.keys
         yield 'evidence', f'evidence {run_id[:8]}', lambda o=(run_id, mark, keys): evidence_findings(case, *o)
     for e in case.counting:
-        if e.kind in ('promote', 'rollback'): yield 'verdict', f'entry {e.seq}', lambda e=e: decision_findings(case, e)
+        if e.kind in ('promote', 'rollback', 'policy'): yield 'verdict', f'entry {e.seq}', lambda e=e: decision_findings(case, e)
 
 # %% ../nbs/12a_audit.ipynb #e7dd24bc
 def audit(
@@ -743,18 +743,21 @@ BUNDLE_SCHEMA, BUNDLE_FILE = 'mlops_kit/bundle/1', 'bundle.json'
 
 def bundled_folders(
     case:Case,
-): # Iterator of (kind, id)
+): # Iterator of (kind, id, run)
     "List the folders that go into a bundle"
-    for mark in sorted(m for m,pin in case.source.pins.items() if pin): yield 'pins', mark
-    for run_id in sorted({*case.source.evidence} | {run for run,_ in named_evidence(case)}): yield 'evidence', run_id
-    for model_id in sorted({v['model_id'] for v in case.source.versions.values() if v['model_id']}): yield 'models', model_id
+    first = case.source.ledger
+    pins = {e.evidence['digest']: e.evidence['run_id'] for e in case.entries if e.kind == 'policy' and is_ref(e.evidence)}
+    yield from (('pins', mark, run) for mark,run in sorted(pins.items()) if case.source.pins.get(mark))
+    yield from (('evidence', run, '') for run in sorted({*case.source.evidence} | {run for run,_ in named_evidence(case)}))
+    yield from ((ADOPTED, e.target['manifest'], first) for e in case.counting if e.kind == 'adopt')
+    yield from (('models', str(n), '') for n in sorted(case.source.versions))
 
 def bundled_texts(
     case:Case,
 )->dict: # Name to text
     "Write down what a store says outside of its files"
     s = case.source
-    runs = {*s.seen} | {run for kind,run in bundled_folders(case) if kind == 'evidence'}
+    runs = {*s.seen} | {run for kind,run,_ in bundled_folders(case) if kind == 'evidence'}
     top = dict(schema=BUNDLE_SCHEMA, model=s.name, ledger=s.ledger, aliases=s.aliases, versions={str(n): v for n,v in s.versions.items()}, evidence=s.evidence)
     params = {}
     for run in sorted(runs):
@@ -788,22 +791,22 @@ def write_bundle(
     try:
         with ZipFile(part, 'w') as bundle:
             for name, text in texts.items(): pack(bundle, name, text.encode())
-            for kind, id in tqdm([*bundled_folders(case)], desc='export', file=sys.stderr, disable=not progress, leave=False): pack_folder(bundle, case, kind, id)
+            for o in tqdm([*bundled_folders(case)], desc='export', file=sys.stderr, disable=not progress, leave=False): pack_folder(bundle, case, *o)
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
 
-def pack_folder(bundle, case, kind, id)->None:
+def pack_folder(bundle, case, kind, id, run)->None:
     "Put a folder into a bundle; one that is gone stays out"
     try:
-        with case.source.folder(kind, id) as folder:
+        with case.source.folder(kind, id, run) as folder:
             names = {p.relative_to(folder).as_posix(): p for p in folder.rglob('*') if p.is_file()}
             for k in sorted(names):
                 if not (kind == 'models' and is_left(k)): pack(bundle, f'{kind}/{id}/{k}', names[k])
     except (RegistryError, FileNotFoundError): pass
 
 # %% ../nbs/12a_audit.ipynb #6c599916
-MEMBER = re.compile(r'bundle\.json|runs/[\w-]+\.json|(pins|evidence|models)/[\w-]+(/[^/\\:\0]+)+')
+MEMBER = re.compile(r'bundle\.json|runs/[\w-]+\.json|(pins|evidence|adopted|models)/[\w-]+(/[^/\\:\0]+)+')
 MOST_MEMBERS, LONGEST = 100_000, 500
 
 def no_bundle(path, why)->EvidenceError:
@@ -888,7 +891,7 @@ class Members:
         if not good: raise EvidenceError(f'`{name}` of the bundle is not as it was written.', 'ask for the bundle again.')
         return d
     @contextmanager
-    def folder(self, kind, id):
+    def folder(self, kind, id, run=''):
         "Open a folder of a bundle for as long as somebody looks"
         above = f'{kind}/{id}/'
         if not re.fullmatch(r'[\w-]+', id): raise EvidenceError(f'`{id}` is no name of a folder.', 'ask for the bundle again.')
@@ -911,7 +914,7 @@ def is_top(
     "Tell whether a bundle's table of contents is one"
     if not isinstance(d, dict) or d.keys() != {'schema', 'model', 'ledger', 'aliases', 'versions', 'evidence'} or d['schema'] != BUNDLE_SCHEMA: return False
     if not all(isinstance(d[k], str) for k in ('model', 'ledger')) or not isinstance(d['aliases'], dict) or not isinstance(d['versions'], dict) or not isinstance(d['evidence'], list): return False
-    row = dict(model_id=str, created=int, elsewhere=bool)
+    row = dict(model_id=str, created=int, elsewhere=str)
     rows = all(k.isdecimal() and isinstance(v, dict) and v.keys() == row.keys() and all(type(v[o]) is t for o,t in row.items()) for k,v in d['versions'].items())
     return rows and all(type(v) is int for v in d['aliases'].values()) and all(isinstance(o, str) for o in d['evidence'])
 
@@ -926,10 +929,11 @@ def bundle_source(members:Members)->Source:
 def stray(
     members:Members,
     source:Source, # Whose runs and pins were read
+    adopted=(), # Digests of the manifests of adopted versions
 )->list: # Of `Finding`
     "Say what lies in a bundle and belongs to nothing"
-    ids = dict(runs={f'{o}.json' for o in source.seen}, pins={m for m,pin in source.pins.items() if pin},
-        evidence={*source.seen}, models={v['model_id'] for v in source.versions.values()})
+    ids = dict(runs={f'{o}.json' for o in source.seen}, evidence={*source.seen}, models={str(n) for n in source.versions}, adopted=adopted,
+        pins={m for m,pin in source.pins.items() if pin})
     known = lambda k: k == BUNDLE_FILE or k.split('/')[1] in ids[k.split('/')[0]]
     return [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
 
@@ -971,6 +975,6 @@ def verify_bundle(
     members = Members(path)
     try:
         found = audit(source := bundle_source(members), keys, head, progress)
-        found.checks += stray(members, source)
+        found.checks += stray(members, source, {e.target['manifest'] for e in read_far(source)[1] if e.kind == 'adopt' and not e.void})
     finally: members.close()
     return found

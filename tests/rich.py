@@ -35,9 +35,15 @@ def promoted(world, ref, *people):
     assert d.exit_code == 0, d
 
 
+def stranger(world):
+    "Somebody writes the next entry straight into MLflow"
+    from mlops_kit.store import log_param_once
+    book = world.book()
+    log_param_once(world.store, book.run_id, f'seq-{len(book.entries(all=True)) + 1:06d}', '{"kind": "promote", "by": "a stranger"}')
+
+
 def lived(folder):
     "Ana registers; Ben and Dee answer for risk, Cy for the business. Afterwards 3 is champion, and 4 waits with one approval."
-    from mlops_kit.store import log_param_once
     world = World(folder).furnish()
     for name, role in [('Ben Ode', 'risk'), ('Cy Moe', 'owner'), ('Dee Fox', 'risk')]: world.person(name, role)
     world.policy.write_text(TEAM)
@@ -51,10 +57,10 @@ def lived(folder):
     agreed(world, 'tiny/2', 'benrisk', 'cyowner')
     assert world.promote('tiny/2').exit_code == 0
     world.rollback(reason='refunds spiked')
-    book = world.book()
-    log_param_once(world.store, book.run_id, f'seq-{len(book.entries(all=True)) + 1:06d}', '{"kind": "promote", "by": "a stranger"}')
+    stranger(world)
     world.judge('tiny/3')
     world.says('reject', 'deerisk', 'tiny/3', reason='not yet')
+    stranger(world)
     world.says('withdraw', 'deerisk', 'tiny/3')
     agreed(world, 'tiny/3', 'cyowner', 'deerisk')
     assert world.promote('tiny/3').exit_code == 0

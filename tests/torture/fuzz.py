@@ -128,12 +128,13 @@ class Fuzz:
         top = self.world.folder/'mlartifacts'
         if medium == 'bundle': return [self.bundle/kind/id for kind in ('models', 'evidence', 'pins') if (self.bundle/kind).is_dir() for id in sorted(os.listdir(self.bundle/kind))]
         return [top/'tiny/models'/m/'artifacts' for m in self.number] + [top/'mlops_kit/evidence/tiny'/e/'artifacts' for e in self.evidence] + [
-            top/'mlops_kit/ledgers'/self.ledger/'artifacts/pins'/p for p in self.pins]
+            top/'mlops_kit/ledgers/tiny'/self.ledger/'artifacts/pins'/p for p in self.pins]
 
     def of_root(self, root):
         "What a folder is: its id, kind, order and the place that an audit has to name"
         id = root.parent.name if root.name == 'artifacts' else root.name
-        if id in self.number: return id, 'model', self.number[id], f'version {self.number[id]}'
+        n = self.number.get(id) or int(id if root.parent.name == 'models' else 0)
+        if n: return id, 'model', n, f'version {n}'
         if id in self.labels: return id, 'evidence', self.evidence.index(id), f'evidence {id[:8]}'
         return id, 'pin', 0, f'entry {self.pins[id]}'
 
@@ -204,6 +205,7 @@ class Fuzz:
             for column in ('creation_time', 'source', 'storage_location'):
                 yield Spot('store', 'row of a version', f'{n} {column}', f'version {column}', n, *self.cell('model_versions', where, column), place, OPS, True)
             yield Spot('store', 'row of a model', f'{n} artifact_location', 'model', n, *self.cell('logged_models', dict(model_id=model_id), 'artifact_location'), (*place, model_id), OPS, True)
+        yield Spot('store', 'binding of the ledger', 'artifact_location', 'binding', 0, *self.cell('experiments', dict(name='mlops_kit/ledger/tiny'), 'artifact_location'), ('mlops_kit/ledger/tiny', 'ledger', 'the run'), ('flip', 'truncate'), True)
         for order, alias in enumerate(('candidate', 'champion')):
             yield Spot('store', 'alias', alias, 'alias', order, *self.cell('registered_model_aliases', dict(name='tiny', alias=alias), 'version'), (f'alias {alias}', 'the aliases of'), OPS, True)
         for run in self.evidence:
@@ -233,7 +235,7 @@ class Fuzz:
             return Spot('bundle', kind, name, f'{kind} {group}', order, *self.top(*keys), (*place, 'bundle.json'), OPS, True)
         for alias in ('candidate', 'champion'): yield spot('alias', alias, (f'alias {alias}',), 'aliases', alias)
         for n in self.number.values():
-            for key in ('model_id', 'created'): yield spot('row of a version', f'{n} {key}', (f'version {n}', 'models/'), 'versions', str(n), key)
+            for key in ('model_id', 'created', 'elsewhere'): yield spot('row of a version', f'{n} {key}', (f'version {n}', 'models/'), 'versions', str(n), key)
             yield spot('row of a version', f'{n}', (f'version {n}', 'models/', 'alias candidate'), 'versions', str(n))
         for key in ('model', 'ledger'): yield spot('table of contents', key, ('entry', self.ledger, 'run'), key)
 
