@@ -8,9 +8,10 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
-           'given', 'gate', 'promote', 'rollback', 'approve', 'reject', 'withdraw', 'word', 'waive', 'reconcile',
-           'status', 'history', 'register', 'demo', 'dossier', 'init', 'inferred', 'new_file', 'new_key', 'junit',
-           'code_of', 'run', 'main', 'complain']
+           'given', 'gate', 'promote', 'rollback', 'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in', 'inbox',
+           'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history', 'register', 'demo',
+           'dossier', 'init', 'inferred', 'new_file', 'new_key', 'junit', 'plain_warnings', 'code_of', 'run', 'main',
+           'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
@@ -38,6 +39,8 @@ OPTIONS |= {
     '--junit': dict(help='also write the verdicts as JUnit XML', metavar='FILE'),
     '--expect': dict(help='refuse unless this version holds the alias now', type=int, metavar='N'),
     '--dry-run': dict(help='say what would happen and write nothing', action='store_true'),
+    '--hand-in': dict(help='sign it and hand it in for the promoter\'s account, where you may not write the ledger', action='store_true'),
+    '--alias': dict(help='the alias that is held in MLflow', default='champion', metavar='ALIAS'),
     '--all': dict(help='also show refused attempts', action='store_true'),
     '--evidence': dict(help='which evidence: its run, or the first digits of its digest; the newest unless given', metavar='RUN'),
     '--rollback': dict(help="it is about going back to this version, outside the policy's window", action='store_true'),
@@ -56,22 +59,32 @@ OPTIONS |= {
 COMMON = ['--store', '--json', '--quiet']
 ACT = {
     'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner', '--person', '--role'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
-    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
+    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
+    'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
-    'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
-    'reject': ('object to a promotion, with a reason', ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit reject flight-delay/7 --reason "late flights cost more now"'),
-    'withdraw': ("take back one's own approval or rejection", ['version', '--to', '--evidence', '--rollback', '--reason'], 'mlops-kit withdraw flight-delay/7'),
-    'waive': ("answer for one gate's no until a day", ['version', '--gate', '--until', '--to', '--reason'], 'mlops-kit waive flight-delay/7 --gate drift --until 2026-12-01 --reason "a known strike"'),
+    'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
+    'reject': ('object to a promotion, with a reason', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit reject flight-delay/7 --reason "late flights cost more now"'),
+    'withdraw': ("take back one's own approval or rejection", ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit withdraw flight-delay/7'),
+    'waive': ("answer for one gate's no until a day", ['version', '--gate', '--until', '--to', '--hand-in', '--reason'], 'mlops-kit waive flight-delay/7 --gate drift --until 2026-12-01 --reason "a known strike"'),
+    'policy': ('pin a changed policy, or changed keys', ['name', '--policy', '--reason'], 'mlops-kit policy flight-delay --policy policy.yaml --reason "Ben has a new key"'),
     'promote': ('move an alias, if the evidence allows it', ['version', '--to', '--policy', '--data', '--out', '--as-of', '--expect', '--dry-run', '--reason'], 'mlops-kit promote flight-delay/7 --policy policy.yaml'),
-    'rollback': ('go back to the champion before, verified', ['name', '--to', '--reason'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
+    'rollback': ('go back to the champion before, verified', ['name', '--to', '--expect', '--reason'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
     'reconcile': ('settle a conflict that a person caused', ['name', '--reason'], 'mlops-kit reconcile flight-delay --reason "alias was moved by hand"'),
+    'inbox': ("make the inbox of a model whose ledger only the promoter's account may write", ['name', '--policy'], 'mlops-kit inbox flight-delay --policy policy.yaml'),
+    'receive': ('copy what people handed in into the ledger', ['name', '--dry-run'], 'mlops-kit receive flight-delay'),
     'demo': ('tell the whole story on real flights', ['--out'], 'mlops-kit demo')}
 READ = {
     'status': ('say who is champion, what waits, and what to type next', ['name?'], 'mlops-kit status flight-delay'),
     'history': ('list who decided what, when, on which evidence', ['name', '--all'], 'mlops-kit history flight-delay'),
+    'verify': ('check every promise of a model again, or of an exported bundle', ['name?', '--head', '--keys', '--export', '--bundle'], 'mlops-kit verify flight-delay --export flight-delay.zip'),
     'dossier': ('write the page that a reviewer reads', ['run'], 'mlops-kit dossier runs/20130901T120000Z-1a2b3c')}
 COMMANDS = ACT | READ
-OWN = {('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
+OPTIONS |= {
+    '--head': dict(help='the head that was kept elsewhere, as `verify` printed it: it shows what was cut off or replaced since', metavar='SEQ:DIGEST'),
+    '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
+    '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
+    '--bundle': dict(help='check this bundle, with no store and no network', metavar='FILE')}
+OWN = {('adopt', '--task'): OPTIONS['--task'] | dict(default=None), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
 
 # %% ../nbs/15_cli.ipynb #fb3ac4dc
 class Parser(argparse.ArgumentParser):
@@ -138,7 +151,7 @@ def promote(a):
 def rollback(a):
     "Go back to the champion before"
     from mlops_kit.promotion import rollback
-    return rollback(a.name, to=a.to, reason=a.reason, store=open_store(a))
+    return rollback(a.name, store=open_store(a), **given(a, 'to', 'reason', 'expect'))
 
 # %% ../nbs/15_cli.ipynb #637ff411
 def approve(a):
@@ -155,16 +168,60 @@ def withdraw(a):
 
 # %% ../nbs/15_cli.ipynb #d9cc0e68
 def word(a, what):
-    "Say something about a version"
+    "Say something about a version or a changed policy"
     from mlops_kit import approval
-    return getattr(approval, what)(a.version, a.to, store=open_store(a), **given(a, 'evidence', 'reason', 'rollback'))
+    says = given(a, 'evidence', 'reason', 'rollback', 'policy')
+    if a.hand_in: return hand_in(a, what, **says)
+    return getattr(approval, what)(a.version, a.to, store=open_store(a), **says)
 
 def waive(a):
     "Answer for one gate's no until a day"
     from mlops_kit.approval import waive
+    if a.hand_in: return hand_in(a, 'waive', **given(a, 'gate', 'until', 'reason'))
     return waive(a.version, a.gate, a.reason, a.until, a.to, store=open_store(a))
 
 # %% ../nbs/15_cli.ipynb #aa946a92
+def hand_in(a, what, **says):
+    "Sign a word for the promoter's account"
+    from mlops_kit.inbox import hand_in
+    return hand_in(what, a.version, a.to, store=open_store(a), **says)
+
+def inbox(a):
+    "Make the inbox of a model"
+    from mlops_kit.inbox import make_inbox
+    return make_inbox(a.name, wanted(a, 'policy'), open_store(a))
+
+def receive(a):
+    "Copy what people handed in into the ledger"
+    from mlops_kit.inbox import receive
+    return receive(a.name, a.dry_run, open_store(a))
+
+# %% ../nbs/15_cli.ipynb #44185e16
+def policy(a):
+    "Pin a changed policy, or changed keys"
+    from mlops_kit.approval import change_policy
+    return change_policy(a.name, wanted(a, 'policy'), a.reason, open_store(a))
+
+def adopt(a):
+    "Take the champion of plain MLflow into the ledger"
+    from mlops_kit.adoption import adopt
+    return adopt(a.name, store=open_store(a), **given(a, 'alias', 'task', 'target', 'policy', 'owner', 'reason'))
+
+def wanted(a, name):
+    "Take an argument that cannot be left out"
+    if not getattr(a, name): raise MlopsKitError(f'`--{name}` is missing.', f'give --{name}.')
+    return getattr(a, name)
+
+# %% ../nbs/15_cli.ipynb #f372ecbe
+def verify(a):
+    "Check every promise again"
+    from mlops_kit.audit import verify, verify_bundle
+    shown = not (a.quiet or a.json)
+    if a.bundle: return verify_bundle(a.bundle, keys=a.keys, head=a.head, progress=shown)
+    if not a.name: raise MlopsKitError('`verify` needs a model, or a bundle.', 'give its name, or --bundle FILE.')
+    return verify(a.name, open_store(a), a.head, a.export, a.keys, shown)
+
+# %% ../nbs/15_cli.ipynb #954e19d4
 def reconcile(a):
     "Settle a conflict that a person caused"
     from mlops_kit.promotion import reconcile
@@ -184,9 +241,8 @@ def history(a):
 def register(a):
     "Record a saved model as a new version"
     from mlops_kit.registry import register
-    for o in ('train', 'target'):
-        if not getattr(a, o): raise MlopsKitError(f'`--{o}` is missing.', f'give --{o}.')
-    return register(a.model, a.name, store=open_store(a), **given(a, 'train', 'target', 'test', 'contract', 'task', 'policy', 'owner', 'reason'))
+    for o in ('train', 'target'): wanted(a, o)
+    return register(a.model, a.name, store=open_store(a), **given(a, 'hand_in', 'train', 'target', 'test', 'contract', 'task', 'policy', 'owner', 'reason'))
 
 def demo(a):
     "Tell the whole story on real flights"
@@ -247,6 +303,13 @@ def junit(
     write_file(path, ET.tostring(suite, encoding='utf-8', xml_declaration=True))
 
 # %% ../nbs/15_cli.ipynb #72c03509
+def plain_warnings():
+    "Show this kit's own warnings as lines, and those of libraries not at all"
+    import warnings
+    warnings.simplefilter('ignore')
+    warnings.filterwarnings('always', category=UserWarning, module='mlops_kit')
+    warnings.showwarning = lambda message, *args: print(f'note: {message}', file=sys.stderr)
+
 def code_of(
     result, # What a command returned
 )->int:
@@ -261,6 +324,7 @@ def run(
     os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
     os.environ.setdefault('DO_NOT_TRACK', '1')
     a = parser().parse_args(argv)
+    plain_warnings()
     result = globals()[a.command](a)
     if not isinstance(result, int): print(to_json(result if hasattr(result, 'to_dict') else dict(result=result)) if a.json else result)
     return code_of(result)
@@ -274,6 +338,7 @@ def main(
     except MlopsKitError as e: code = complain(str(e), e.exit_code)
     except KeyboardInterrupt: code = complain('stopped by the keyboard; nothing was decided.', EXIT['error'])
     except BrokenPipeError: code = EXIT['error']
+    except OSError as e: code = complain(f'{e.strerror or e}{f": `{e.filename}`" if e.filename else ""}. Hint: make room, or see that you may write there.', EXIT['error'])
     except Exception as e:
         if os.environ.get('MLOPS_KIT_DEBUG'): raise
         code = complain(f'{type(e).__name__}: {" ".join(str(e).split())} Hint: this is a fault of mlops-kit; MLOPS_KIT_DEBUG=1 shows where.', EXIT['error'])

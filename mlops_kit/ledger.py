@@ -13,15 +13,16 @@ __all__ = ['CONTINUED', 'BOUND', 'PINS', 'KNOWN', 'MOST_ENTRIES', 'Chain', 'gene
            'adopt_faults', 'held', 'pin_faults', 'signature_faults', 'handed_faults', 'consent_faults', 'advance',
            'take', 'read_chain', 'is_done', 'resumed', 'strays', 'marks', 'opened', 'may_pin', 'find_ledger',
            'ledger_run', 'ledger_names', 'make_ledger', 'pin_of', 'is_public', 'is_pin', 'open_pin', 'put_pin',
-           'Ledger', 'read_ledger', 'ledger', 'signed_entry', 'require_fit', 'moved', 'append', 'found_ledger',
-           'turned', 'write_entry', 'lost', 'pin', 'mark_done', 'is_there', 'is_same', 'what_became_of', 'what_is_gone',
-           'stands', 'project']
+           'Reading', 'Ledger', 'read_ledger', 'ledger', 'signed_entry', 'require_fit', 'moved', 'append',
+           'found_ledger', 'turned', 'write_entry', 'lost', 'pin', 'mark_done', 'is_there', 'is_same', 'what_became_of',
+           'what_is_gone', 'stands', 'project']
 
 # %% ../nbs/08_ledger.ipynb #439f61a9
 import json, re, tempfile, uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 # %% ../nbs/08_ledger.ipynb #e8a2115c
 from .core import EXIT, EvidenceError, PolicyError, RegistryError, digest, now, unknown, write_file
@@ -101,7 +102,8 @@ def move_faults(e:Entry, chain:Chain): # Iterator of reasons
 def adopt_faults(e:Entry, chain:Chain): # Iterator of reasons
     "Say why a version has to come in through the gates"
     if e.base: yield 'it adopts an alias that the ledger knows already'
-    if any(o.kind == 'register' and o.target == e.target for o in chain.said): yield 'it adopts a version that was registered'
+    same = lambda t: is_identity(e.target) and all(t[k] == e.target[k] for k in ('version', 'model_id', 'created'))
+    if any(o.kind == 'register' and same(o.target) for o in chain.said): yield 'it adopts a version that was registered'
     if chain.since and is_identity(e.target) and e.target['created']//1000 > datetime.fromisoformat(chain.since).timestamp(): yield 'it adopts a version that was made after a policy was pinned'
 
 def held(chain:Chain, e:Entry)->bool:
@@ -319,6 +321,34 @@ def put_pin(
     with tempfile.TemporaryDirectory() as tmp: upload(store, run_id, write_file(Path(tmp)/'pin.json', raw), f'pins/{digest(raw)}')
     return dict(run_id=run_id, digest=digest(raw))
 
+# %% ../nbs/08_ledger.ipynb #764ca13c
+class Reading(NamedTuple):
+    "What a ledger said at one moment"
+    chain: Chain
+    all: list # Of `Entry`, void ones too
+
+    def entries(self, all=False):
+        "List the entries that count, or all"
+        return [e for e in self.all if all or not e.void]
+    def head(self, alias):
+        "The entry that put an alias where it should be, or None"
+        return self.chain.heads.get(alias)
+    def moves(self, alias):
+        "List the entries that moved an alias"
+        return self.chain.moves.get(alias, [])
+    def last_decision(self, alias):
+        "Digest of the last promote or rollback of an alias, or None"
+        return next((e.digest for e in reversed(self.moves(alias)) if e.kind in ('promote', 'rollback')), None)
+    def pinned(self):
+        "The pinned policy: digest, text, keys; or None"
+        return self.chain.pin
+    def mark(self):
+        "What the next entry follows: for `append(seen=…)`"
+        return self.chain.previous
+    def is_done(self, entry):
+        "Tell whether an entry's alias was set and read back"
+        return entry.digest in self.chain.done
+
 # %% ../nbs/08_ledger.ipynb #cd5a5d79
 KNOWN = {} # Store and run to what was read last
 
@@ -333,21 +363,12 @@ class Ledger:
     def read(self):
         "Read the chain, and all entries"
         return read_ledger(self)
-    def entries(self, all=False):
-        "List the entries that count, or all"
-        return [e for e in self.read()[1] if all or not e.void]
-    def head(self, alias):
-        "The entry that put an alias where it should be, or None"
-        return self.read()[0].heads.get(alias)
-    def last_decision(self, alias):
-        "Digest of the last promote or rollback of an alias, or None"
-        return next((e.digest for e in reversed(self.read()[0].moves.get(alias, [])) if e.kind in ('promote', 'rollback')), None)
-    def pinned(self):
-        "The pinned policy: digest, text, keys; or None"
-        return self.read()[0].pin
-    def mark(self):
-        "What the next entry follows: for `append(seen=…)`"
-        return self.read()[0].previous
+    def entries(self, all=False): return self.read().entries(all)
+    def head(self, alias): return self.read().head(alias)
+    def last_decision(self, alias): return self.read().last_decision(alias)
+    def pinned(self): return self.read().pinned()
+    def mark(self): return self.read().mark()
+    def is_done(self, entry): return self.read().is_done(entry)
     def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None, seen=None, handed=None):
         "Write the next entry, raising `RegistryError` with exit code 6 where somebody else was faster"
         e = Entry(0, kind, self.name, alias, identity(base), identity(target), decision, evidence, policy, reason=reason, handed=handed)
@@ -356,15 +377,14 @@ class Ledger:
         "Pin a policy and its keys; None where they are pinned already"
         return pin(self, pin_of(policy, keys), key, reason)
     def done(self, entry): return mark_done(self, entry)
-    def is_done(self, entry): return entry.digest in self.read()[0].done
 
 # %% ../nbs/08_ledger.ipynb #1e803261
-def read_ledger(led:Ledger): # The `Chain`, and all entries
+def read_ledger(led:Ledger)->Reading:
     "Read a ledger from its store"
-    if not led.run_id: return Chain(led.name, '', []), []
+    if not led.run_id: return Reading(Chain(led.name, '', []), [])
     mark = led.store.address, led.run_id
     KNOWN[mark] = read_chain(led.name, led.run_id, lambda run: get_params(led.store, run), lambda e: open_pin(led.store, e), KNOWN.get(mark))
-    return KNOWN[mark][0].copy(), [*KNOWN[mark][1]]
+    return Reading(KNOWN[mark][0].copy(), [*KNOWN[mark][1]])
 
 # %% ../nbs/08_ledger.ipynb #341bdba4
 def ledger(

@@ -19,9 +19,9 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision', 'open_attempt',
            'fits_policy', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave', 'after', 'carry',
            'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
-           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'torn', 'rollback',
-           'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken', 'history_text',
-           'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
+           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
+           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
+           'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
            'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
@@ -42,7 +42,7 @@ from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_
 from .ledger import MOVES, identity, is_there, ledger, ledger_names
 from .registry import (carry_out, check_example, check_reason, model_files, open_store, open_version, plain, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
-from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, rejections, seconds_between, seconds_of,
+from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, read_run
@@ -128,6 +128,7 @@ class Attempt:
     dry_run: bool = False # Write nothing
     state: str = 'ok' # How the alias stands to the ledger
     vacant: bool = False # The version that holds the alias was deleted
+    seen: object = None # `Reading` of the ledger: what the decision is made from
 
     @property
     def base(self): return self.head and dict(name=self.version.name, **self.head.target)
@@ -150,13 +151,13 @@ def deciding_policy(
 # %% ../nbs/12_promotion.ipynb #3c18d1a4
 def keys_of(a:Attempt)->dict: # keyid to person, role, public
     "Find the keys whose signatures count"
-    pinned = a.book.pinned()
+    pinned = a.seen.pinned()
     return pinned['keys'] if pinned and pinned['digest'] == a.policy.digest else policy_keys(a.policy)
 
 # %% ../nbs/12_promotion.ipynb #31c9bcaf
 def policy_changed(a:Attempt)->bool:
     "Tell whether the attempt names another policy than the pinned one"
-    pinned = a.book.pinned()
+    pinned = a.seen.pinned()
     return bool(pinned) and pinned['digest'] != a.policy.digest
 
 # %% ../nbs/12_promotion.ipynb #8e8daf2a
@@ -166,7 +167,7 @@ def refused_policy(
 )->Decision: # None where the change may be recorded
     "Refuse a changed policy that the pinned one does not let this person change"
     if not policy_changed(a): return None
-    t, pinned = change_count(a.book, proposed(a.policy), a.key), a.book.pinned()
+    t, pinned = change_count(a.book, proposed(a.policy), a.key), a.seen.pinned()
     why = 'the policy differs from the pinned one, which asks for approval of a change'
     if t.rejected: return a.decided('blocked', rejections(t), approvals=t.to_dict(), **found)
     if not t.enough: return a.decided('waiting for approval', [why, *tally_lines(t), how_to_change(a.version.name, a.policy)], approvals=t.to_dict(), **found)
@@ -177,7 +178,7 @@ def refused_policy(
 # %% ../nbs/12_promotion.ipynb #1a72f5e3
 def refuse_return(a:Attempt)->None:
     "Raise `PolicyError` for a policy that was pinned once and replaced since"
-    old = [e for e in a.book.entries() if e.kind == 'policy' and e.policy == a.policy.digest]
+    old = [e for e in a.seen.entries() if e.kind == 'policy' and e.policy == a.policy.digest]
     if old: raise PolicyError(f'the policy `{a.policy.path}` was pinned by entry {old[-1].seq} and replaced since.', f'take the newer file; to go back to this one: `mlops-kit policy {a.version.name} --policy …`.')
 
 # %% ../nbs/12_promotion.ipynb #fbc8eec5
@@ -187,7 +188,7 @@ def topic_of(
 )->Topic:
     "Say what people have to agree on"
     if j: return Topic(identity(a.version), a.alias, a.policy.digest, j.evidence.digest)
-    return way_back_topic(identity(a.version), a.alias, a.policy.digest, a.book.read()[0].moves.get(a.alias, []))
+    return way_back_topic(identity(a.version), a.alias, a.policy.digest, a.seen.moves(a.alias))
 
 def how_to(
     a:Attempt,
@@ -262,7 +263,7 @@ def wanted(
     gates = {g: check_shape(notebooks[g]) for g in a.policy.stage(a.alias).gates if g in notebooks}
     contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None)
     return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=None if a.vacant else a.base,
-        last_decision=a.book.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
+        last_decision=a.seen.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
 
 # %% ../nbs/12_promotion.ipynb #620e8d01
 def unbound(
@@ -317,9 +318,9 @@ def quarantined(
 )->list: # Sentences; none where it fits
     "Say whether the evidence is from before the rollback of this very version"
     cool = seconds_of(a.policy.stage(a.alias).rollback.cool_down)
-    fell = [e.at for e in a.book.entries() if e.kind == 'rollback' and e.alias == a.alias and e.base == identity(a.version)]
+    fell = [e.at for e in a.seen.entries() if e.kind == 'rollback' and e.alias == a.alias and e.base == identity(a.version)]
     recent = fell and seconds_between(fell[-1], now()) <= cool
-    return [f'it is from before this version was rolled back at {fell[-1]}'] if recent and run['last_decision'] != a.book.last_decision(a.alias) else []
+    return [f'it is from before this version was rolled back at {fell[-1]}'] if recent and run['last_decision'] != a.seen.last_decision(a.alias) else []
 
 # %% ../nbs/12_promotion.ipynb #0c59f4f1
 @dataclass
@@ -358,6 +359,7 @@ def kept_evidence(
     ask:Ask, # What the caller said
 ): # `Judged` and a list of sentences that say what is wrong with it
     "Find the newest evidence and see whether it may decide"
+    a.seen = a.book.read()
     found = find_evidence(a.store, a.version.manifest, a.policy.digest, a.alias, a.version.name)
     if not found: return None, ['there is none for this version, policy and alias']
     try: judged = fetch_judged(a, found, ask.out)
@@ -419,7 +421,7 @@ def waivers_of(
     a:Attempt,
 )->list: # Of `Waiver`
     "List the waivers of the version, as they stand now"
-    return waivers(a.book.entries(all=True), topic_of(a), keys_of(a), a.policy.waivers.max_days, now())
+    return waivers(a.seen.entries(all=True), topic_of(a), keys_of(a), a.policy.waivers.max_days, now())
 
 def verdict_on(
     a:Attempt,
@@ -438,7 +440,7 @@ def counted_for(
     j=None, # `Judged`: the evidence; None for a rollback
 ): # `Tally`
     "Count who agreed to the attempt"
-    return tally(a.book.entries(all=True), topic_of(a, j), keys_of(a), a.policy.stage(a.alias).approvals, least=int(not j))
+    return tally(a.seen.entries(all=True), topic_of(a, j), keys_of(a), a.policy.stage(a.alias).approvals, least=int(not j))
 
 def rejected(a:Attempt, j, found)->Decision: # None where nobody objects
     "Stop where somebody objects"
@@ -465,12 +467,12 @@ def decide(
 )->Decision:
     "Write the entry, let the alias follow, and say so"
     for left in reversed(range(TRIES)):
-        chain = a.book.read()[0]
-        if passed := moved_on(a, chain.heads.get(a.alias)): return a.decided('conflict', [passed], **found)
+        a.seen = a.book.read()
+        if passed := moved_on(a, a.seen.head(a.alias)): return a.decided('conflict', [passed], **found)
         if stopped := stop(): return stopped
         if a.dry_run: return a.decided(decision, reasons, **found)
         try:
-            entry = write_decision(a, kind, decision, found.get('evidence'), chain.previous)
+            entry = write_decision(a, kind, decision, found.get('evidence'), a.seen.mark())
             state = settle(a.book, a.alias)
         except RegistryError as e:
             if e.exit_code != EXIT['conflict']: raise
@@ -505,10 +507,10 @@ def open_attempt(
     policy, key = deciding_policy(book, policy), find_key()
     policy.stage(alias)
     fits_policy(version, policy)
-    refuse_stranger(book, policy, key)
-    states, chain = settled(book, not dry_run)
-    head, state = chain.heads.get(alias), states.get(alias) or settle(book, alias, not dry_run)
-    return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, state.startswith('conflict') and vacant(book, head))
+    refuse_stranger(book, policy, key, seen := book.read())
+    states, seen = settled(book, not dry_run, seen)
+    head, state = seen.head(alias), states.get(alias) or settle(book, alias, not dry_run)
+    return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, state.startswith('conflict') and vacant(book, head), seen)
 
 # %% ../nbs/12_promotion.ipynb #7a6c9bec
 def fits_policy(
@@ -542,9 +544,10 @@ def pin_policy(
     a:Attempt,
 )->list: # A sentence where something was pinned
     "Pin the policy that decides, unless it is pinned"
-    changed, pinned = policy_changed(a), a.book.pinned()
+    changed, pinned = policy_changed(a), a.seen.pinned()
     if a.dry_run or pinned and not changed: return other_keys(a, pinned)
     entry = a.book.pin(a.policy, policy_keys(a.policy), a.key, a.reason)
+    a.seen = a.book.read()
     return [f'the policy was {"changed" if changed else "pinned"}: entry {entry.seq} of the ledger'] if entry else []
 
 def other_keys(a:Attempt, pinned:dict)->list: # A sentence where they differ
@@ -676,19 +679,19 @@ def reigns(
 
 # %% ../nbs/12_promotion.ipynb #7d9b9caa
 def way_back(
-    book, # `Ledger`
+    seen, # `Reading` of the ledger
     alias:str, # Such as `champion`
     to:int=None, # A version that held the alias once; the one before unless given
 )->dict: # Identity
     "Find the version to go back to, or raise `RegistryError` that names those that were champion"
-    entries = book.entries()
+    entries = seen.entries()
     held = [e.target for e in entries if e.alias == alias and e.kind in MOVES]
     if to is not None:
         named = [t for t in held if t['version'] == to]
-        if not named: raise unknown(f'`{alias}` of `{book.name}`, version', to, sorted({t['version'] for t in held}), RegistryError, 'go back to one that held the alias.')
+        if not named: raise unknown(f'`{alias}` of `{seen.chain.model}`, version', to, sorted({t['version'] for t in held}), RegistryError, 'go back to one that held the alias.')
         return named[-1]
     stack = reigns(entries, alias)
-    if len(stack) < 2: raise RegistryError(f'`{book.name}` has no {alias} before {name_of(stack[-1].target) if stack else "the first"}.', f'`mlops-kit history {book.name}` lists who was {alias}.')
+    if len(stack) < 2: raise RegistryError(f'`{seen.chain.model}` has no {alias} before {name_of(stack[-1].target) if stack else "the first"}.', f'`mlops-kit history {seen.chain.model}` lists who was {alias}.')
     return stack[-2].target
 
 # %% ../nbs/12_promotion.ipynb #e4a8fa97
@@ -706,11 +709,12 @@ def fit_to_return(
 # %% ../nbs/12_promotion.ipynb #625aa483
 def verified_return(
     book, # `Ledger`
+    seen, # Its `Reading`
     alias:str, # Such as `champion`
     target:dict, # Identity of the version that is to come back
 )->tuple: # `Version`, and sentences
     "Open the version that is to come back, or say why it cannot and who could instead"
-    others = [e.target['version'] for e in reversed(reigns(book.entries(), alias)[:-1]) if e.target != target]
+    others = [e.target['version'] for e in reversed(reigns(seen.entries(), alias)[:-1]) if e.target != target]
     hint = f'`mlops-kit rollback {book.name} --to {others[0]}` goes to the next one.' if others else 'no other version was there before; promote one.'
     try:
         version = open_version(book, target, lineage=False)
@@ -724,7 +728,7 @@ def outside_window(
     a:Attempt,
 )->Decision: # None inside the window, or where enough people agreed
     "Ask for approval where the way back is longer than the policy's window"
-    moves, stage = a.book.read()[0].moves.get(a.alias, []), a.policy.stage(a.alias)
+    moves, stage = a.seen.moves(a.alias), a.policy.stage(a.alias)
     if not beyond_window(moves, identity(a.version), stage, now()): return None
     t = counted_for(a)
     if t.enough and not t.rejected: return None
@@ -733,14 +737,14 @@ def outside_window(
 
 # %% ../nbs/12_promotion.ipynb #f8c9acf1
 def finished(
-    store, # `Store`
     book, # `Ledger`
+    seen, # Its `Reading`
     alias:str, # Such as `champion`
     to:int=None, # The version that the caller names
 )->Decision: # None where nothing was left undone
     "Finish a rollback that was killed half-way, and answer with it"
-    head = book.head(alias)
-    undone = head and head.kind == 'rollback' and not book.is_done(head) and to in (None, head.target['version'])
+    head = seen.head(alias)
+    undone = head and head.kind == 'rollback' and not seen.is_done(head) and to in (None, head.target['version'])
     if not undone or settle(book, alias).startswith('conflict'): return None
     version = open_version(book, head.target, lineage=False)
     return Decision('rolled back', book.name, alias, version.to_dict(), dict(name=book.name, **head.base), reasons=['it had been decided before and was finished now'], entry=head.to_dict())
@@ -748,17 +752,17 @@ def finished(
 # %% ../nbs/12_promotion.ipynb #a349873f
 def open_rollback(
     book, # `Ledger`
+    seen, # Its `Reading`
     alias:str, # Such as `champion`
     to:int=None, # The version that the caller names
     reason:str='', # For the ledger
 )->tuple: # `Attempt`, and sentences about the version that comes back
     "Read all that a rollback looks at, the version that comes back first of all"
-    policy, key = pinned_policy(book), find_key()
-    if not book.head(alias): raise not_promoted(book, alias)
-    if not policy: raise PolicyError(f'no policy is pinned for `{book.name}`.', 'the first promotion pins one.')
-    refuse_stranger(book, policy, key)
-    version, told = verified_return(book, alias, way_back(book, alias, to))
-    return Attempt(book.store, book, version, alias, book.head(alias), policy, key, reason), told
+    if not seen.head(alias): raise not_promoted(book, alias)
+    if not seen.pinned(): raise PolicyError(f'no policy is pinned for `{book.name}`.', 'the first promotion pins one.')
+    refuse_stranger(book, None, key := find_key(), seen)
+    version, told = verified_return(book, seen, alias, way_back(seen, alias, to))
+    return Attempt(book.store, book, version, alias, seen.head(alias), policy_of(seen.pinned()), key, check_reason(reason), seen=seen), told
 
 # %% ../nbs/12_promotion.ipynb #753cbd07
 def not_promoted(
@@ -771,6 +775,15 @@ def not_promoted(
     return RegistryError(f'`{book.name}` has no {alias} to go back from.', f'promote one: `mlops-kit promote {book.name}@candidate`.')
 
 # %% ../nbs/12_promotion.ipynb #93b69bd6
+def outpaced(
+    book, # `Ledger`
+    head, # `Entry` that holds the alias
+    expect:int, # The version that the caller thinks holds it
+)->Decision:
+    "Refuse to go back from another version than the caller means"
+    who = dict(name=book.name, **head.target)
+    return Decision('conflict', book.name, head.alias, who, who, reasons=[f'`{head.alias}` is {name_of(who)}, and the caller expected version {expect}: nothing was written'])
+
 def torn(
     book, # `Ledger`
     head, # `Entry` that holds the alias
@@ -787,14 +800,16 @@ def rollback(
     reason:str='', # For the ledger
     store=None, # The store
     alias:str='champion', # The alias that goes back
+    expect:int=None, # Refuse unless this version holds the alias now: so that two who go back at once go back once
 )->Decision:
     "Go back to the champion before, after verifying that it still is what it was"
     book = ledger(open_store(store), name)
-    if undone := finished(book.store, book, alias, to): return undone
-    states, chain = settled(book)
-    head = chain.heads.get(alias)
+    if undone := finished(book, seen := book.read(), alias, to): return undone
+    states, seen = settled(book, seen=seen)
+    head = seen.head(alias)
     if head and states[alias].startswith('conflict') and not vacant(book, head): return torn(book, head, states[alias])
-    a, told = open_rollback(book, alias, to, reason)
+    if head and expect not in (None, head.target['version']): return outpaced(book, head, expect)
+    a, told = open_rollback(book, seen, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
     return decide(a, 'rollback', 'rolled back', told, lambda: outside_window(a))
 
