@@ -227,7 +227,7 @@ def content(
     e, # `Entry`
 ): # `Entry`
     "Read what an entry behind a gap says: the chain does not look at those"
-    raw = next((p[k] for p in source.seen.values() if (k := key_of_seq(e.seq)) in p), None)
+    raw = next((p[k] for p in source.seen.values() if (k := key_of_seq(e.seq)) in p and digest(p[k]) == e.digest), None)
     if not e.void.startswith('there is a gap') or raw is None or (found := read_entry(raw, e.seq, source.name)).void: return e
     found.void = e.void
     return found
@@ -254,7 +254,8 @@ def open_case(source:Source)->Case:
     chain, entries, stopped = read_far(source)
     pin, pins, keys = None, {}, {}
     for e in (entries := [content(source, e) for e in entries]):
-        pins[e.seq], new = pin, opened_pin(source, e) if e.kind == 'policy' else None
+        new = opened_pin(source, e) if e.kind == 'policy' else None
+        if not e.void: pins[e.seq] = pin
         keys |= new['keys'] if new else {}
         if new and not e.void: pin = new
     return Case(source, chain, entries, pins, keys, stopped)

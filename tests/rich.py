@@ -1,7 +1,9 @@
 "A model's whole life in one folder: registrations, approvals, a refusal, a waiver, promotions, a rollback, an entry that a stranger wrote."
 import os
+from contextlib import contextmanager
 from datetime import date, timedelta
 
+from mlops_kit import ledger
 from mlops_kit.core import now, write_file
 from world import POLICY, World
 
@@ -38,33 +40,44 @@ def promoted(world, ref, *people):
 def stranger(world):
     "Somebody writes the next entry straight into MLflow"
     from mlops_kit.store import log_param_once
-    book = world.book()
-    log_param_once(world.store, book.run_id, f'seq-{len(book.entries(all=True)) + 1:06d}', '{"kind": "promote", "by": "a stranger"}')
+    chain = world.book().read()[0]
+    log_param_once(world.store, chain.runs[-1], f'seq-{chain.seq:06d}', '{"kind": "promote", "by": "a stranger"}')
 
 
+@contextmanager
+def short_pages(entries=9):
+    "A ledger that goes on in a new run after a few entries"
+    before, ledger.MOST_ENTRIES = ledger.MOST_ENTRIES, entries
+    try: yield
+    finally: ledger.MOST_ENTRIES = before
+
+
+@short_pages()
 def lived(folder):
-    "Ana registers; Ben and Dee answer for risk, Cy for the business. Afterwards 3 is champion, and 4 waits with one approval."
+    "Ana registers; Ben and Dee answer for risk, Cy for the business. Version 1 was adopted; afterwards 4 is champion, and 5 waits with one approval."
     world = World(folder).furnish()
     for name, role in [('Ben Ode', 'risk'), ('Cy Moe', 'owner'), ('Dee Fox', 'risk')]: world.person(name, role)
     world.policy.write_text(TEAM)
     os.environ['MLOPS_KIT_KEY'] = str(world.key)
+    world.log()
+    world.adopt()
     write_file(contract := world.folder/'tiny.odcs.yaml', CONTRACT)
     for upside_down in (False, True, False): world.register(upside_down=upside_down, contract=contract)
-    promoted(world, 'tiny/1', 'benrisk', 'cyowner')
-    world.judge('tiny/2')
-    assert world.promote('tiny/2').exit_code == 1
-    world.says('waive', 'deerisk', 'tiny/2', gate='performance', until=SOON, reason='a known strike')
-    agreed(world, 'tiny/2', 'benrisk', 'cyowner')
-    assert world.promote('tiny/2').exit_code == 0
+    promoted(world, 'tiny/2', 'benrisk', 'cyowner')
+    world.judge('tiny/3')
+    assert world.promote('tiny/3').exit_code == 1
+    world.says('waive', 'deerisk', 'tiny/3', gate='performance', until=SOON, reason='a known strike')
+    agreed(world, 'tiny/3', 'benrisk', 'cyowner')
+    assert world.promote('tiny/3').exit_code == 0
     world.rollback(reason='refunds spiked')
     stranger(world)
-    world.judge('tiny/3')
-    world.says('reject', 'deerisk', 'tiny/3', reason='not yet')
+    world.judge('tiny/4')
+    world.says('reject', 'deerisk', 'tiny/4', reason='not yet')
     stranger(world)
-    world.says('withdraw', 'deerisk', 'tiny/3')
-    agreed(world, 'tiny/3', 'cyowner', 'deerisk')
-    assert world.promote('tiny/3').exit_code == 0
+    world.says('withdraw', 'deerisk', 'tiny/4')
+    agreed(world, 'tiny/4', 'cyowner', 'deerisk')
+    assert world.promote('tiny/4').exit_code == 0
     world.register(contract=contract)
-    for _ in range(2): world.judge('tiny/4')
-    world.says('approve', 'benrisk', 'tiny/4')
+    for _ in range(2): world.judge('tiny/5')
+    world.says('approve', 'benrisk', 'tiny/5')
     return world

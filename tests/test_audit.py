@@ -43,11 +43,11 @@ def look(path, **kwargs): return verify_bundle(path, progress=False, **kwargs)
 
 # Whole
 
-def test_a_whole_store_holds_and_names_the_stranger(audited):
+def test_a_whole_store_holds_and_names_the_stranger(audited, fuzz):
     a = audited()
-    assert (a.exit_code, a.counts['entries'], a.counts['void'], a.counts['versions'], a.counts['evidence']) == (0, 21, 2, 4, 5)
-    assert [f.where for f in a.notes] == ['entry 13', 'entry 15'] and 'void' in a.notes[0].said
-    assert f'head 21:{a.head["digest"]}' in repr(a) and 'not anchored' in repr(a)
+    assert (a.exit_code, a.counts['entries'], a.counts['void'], a.counts['versions'], a.counts['evidence']) == (0, fuzz.last, 2, 5, 5)
+    assert [f.where for f in a.notes] == [f'entry {n}' for n in fuzz.void] and 'void' in a.notes[0].said
+    assert f'head {fuzz.last}:{a.head["digest"]}' in repr(a) and 'not anchored' in repr(a)
     assert a.to_dict()['schema'] == 'mlops_kit/audit/1' and json.loads(to_json(a))['exit_code'] == 0 and 'all' in a._repr_html_()
 
 
@@ -80,24 +80,24 @@ def test_looking_changes_nothing(audited, fuzz):
 # Held against what is brought along
 
 def test_a_head_that_was_kept_anchors(audited, fuzz):
-    assert audited(head=fuzz.head).anchor.startswith('anchored by the head 21:')
+    assert audited(head=fuzz.head).anchor.startswith(f'anchored by the head {fuzz.last}:')
     old = audited(head=f'12:{"0"*64}')
     assert old.exit_code == 1 and [f.what for f in old.broken] == ['head']
-    assert 'cut off' in audited(head=f'22:{"0"*64}').broken[0].said
+    assert 'cut off' in audited(head=f'{fuzz.last + 1}:{"0"*64}').broken[0].said
 
 
 def test_an_older_head_fits_a_longer_ledger(audited, fuzz):
     from mlops_kit.audit import read_entries, store_source
-    for seq in (1, 12, 13, 14, 15): assert audited(head=f'{seq}:{read_entries(store_source(fuzz.store, "tiny"), seq)[0].previous[:16]}').exit_code == 0
+    for seq in (1, 9, 10, 11, fuzz.void[0] - 1, *fuzz.void, fuzz.last - 1): assert audited(head=f'{seq}:{read_entries(store_source(fuzz.store, "tiny"), seq)[0].previous[:16]}').exit_code == 0
 
 
 def test_the_reviewers_keys_anchor(fuzz, tmp_path):
     keys = fuzz.world.folder/'keys'
-    assert look(fuzz.zip, keys=keys).anchor == 'anchored by the signature of Ben Ode on entry 21'
+    assert look(fuzz.zip, keys=keys).anchor == f'anchored by the signature of Ben Ode on entry {fuzz.last}'
     only = tmp_path/'only'
     only.mkdir()
     shutil.copy(next(keys.glob('ana-silva-*')), only)
-    assert look(fuzz.zip, keys=only).anchor == 'anchored by the signature of Ana Silva on entry 20'
+    assert look(fuzz.zip, keys=only).anchor == f'anchored by the signature of Ana Silva on entry {fuzz.last - 1}'
 
 
 def test_a_bundle_that_somebody_made_up_is_whole_and_not_anchored(fuzz, tmp_path_factory, monkeypatch):
@@ -117,10 +117,10 @@ def test_a_bundle_that_somebody_made_up_is_whole_and_not_anchored(fuzz, tmp_path
 
 def test_another_model_with_a_manifest_that_fits_it_is_found(bundled, fuzz):
     from mlops_kit.evidence import write_manifest
-    (bundled/'models/3/model.skops').write_bytes(b'another model')
-    write_manifest(bundled/'models/3')
+    (bundled/'models/4/model.skops').write_bytes(b'another model')
+    write_manifest(bundled/'models/4')
     broken = [f for f in look(bundled).broken if f.what == 'files']
-    assert [f.where for f in broken] == ['version 3'] and 'its manifest is' in broken[0].said
+    assert [f.where for f in broken] == ['version 4'] and 'its manifest is' in broken[0].said
 
 
 def test_evidence_that_a_stranger_signed_anew_is_found(bundled, fuzz, tmp_path):
@@ -149,9 +149,9 @@ def by_hand(fuzz):
         e = signed_entry(Entry(0, kind, 'tiny', alias, base, target, kind, policy=chain.pin['digest']), chain, chain.pin['keys'], key := read_key(fuzz.world.key))
         for k, v in kwargs.items(): setattr(e, k, v)
         e.signature = sign(e.signed, key, ENTRY)['signatures'][0]['sig']
-        assert log_param_once(fuzz.store, book.run_id, key_of_seq(e.seq), canonical(e.body).decode())
+        assert log_param_once(fuzz.store, chain.runs[-1], key_of_seq(e.seq), canonical(e.body).decode())
     yield write
-    fuzz.db.execute("DELETE FROM params WHERE key = 'seq-000022'")
+    fuzz.db.execute(f"DELETE FROM params WHERE key = 'seq-{fuzz.last + 1:06d}'")
 
 
 def test_a_pinned_key_alone_crowns_nobody(by_hand, audited, fuzz):
@@ -159,23 +159,23 @@ def test_a_pinned_key_alone_crowns_nobody(by_hand, audited, fuzz):
     entries = {e.target['version']: e for e in fuzz.world.book().entries() if e.kind == 'promote'}
     for kind, alias, target, kwargs in [
             ('reconcile', 'champion', heads['candidate'], {}), ('register', 'champion', heads['candidate'], {}), ('adopt', 'champion', heads['candidate'], {}),
-            ('rollback', 'champion', heads['candidate'], {}), ('promote', 'champion', heads['candidate'], dict(evidence=entries[3].evidence)),
-            ('promote', 'champion', entries[2].target, dict(evidence=entries[2].evidence)), ('note', None, None, dict(at='2020-01-01T00:00:00Z'))]:
+            ('rollback', 'champion', heads['candidate'], {}), ('promote', 'champion', heads['candidate'], dict(evidence=entries[4].evidence)),
+            ('promote', 'champion', entries[3].target, dict(evidence=entries[3].evidence)), ('note', None, None, dict(at='2020-01-01T00:00:00Z'))]:
         by_hand(kind, alias, target, heads.get(alias), **kwargs)
         a = audited()
-        fuzz.db.execute("DELETE FROM params WHERE key = 'seq-000022'")
-        assert a.exit_code == 1 and 'entry 22' in {f.where for f in a.broken if f.what != 'alias'}, (kind, a)
+        fuzz.db.execute(f"DELETE FROM params WHERE key = 'seq-{fuzz.last + 1:06d}'")
+        assert a.exit_code == 1 and f'entry {fuzz.last + 1}' in {f.where for f in a.broken if f.what != 'alias'}, (kind, a)
     assert audited(head=fuzz.head).exit_code == 0
 
 
 # Gone is not tampered with
 
 def test_a_version_that_was_deleted_is_gone_and_not_tampered_with(audited, fuzz):
-    undo = fuzz.mutate(next(s for s in fuzz.spots() if s.kind == 'row of a version' and s.name == '2 creation_time' and s.medium == 'store'), 'delete', [], random)
+    undo = fuzz.mutate(next(s for s in fuzz.spots() if s.kind == 'row of a version' and s.name == '3 creation_time' and s.medium == 'store'), 'delete', [], random)
     try: a = audited()
     finally: undo()
     assert a.exit_code == 3 and not a.broken
-    assert [(f.where, f.ok) for f in a.unchecked] == [('version 2', None)] and 'gone' in a.unchecked[0].said
+    assert [(f.where, f.ok) for f in a.unchecked] == [('version 3', None)] and 'gone' in a.unchecked[0].said
 
 
 def test_a_version_that_was_made_in_mlflow_alone_is_named(audited, fuzz):
@@ -196,8 +196,8 @@ def test_every_kind_of_change_is_found_and_named(fuzz, medium):
     found = []
     for some in kinds.values():
         tries = [(s, op) for op in some[0].ops for s in some[:12]]
-        found += [o for o in (fuzz.one(s, op, spots, rng) for s, op in rng.sample(tries, len(tries))[:3]) if o]
-    assert [o for o in found if o != 'detected'] == [] and len(found) > 30
+        found += [o for o in (fuzz.one(s, op, spots, rng) for s, op in rng.sample(tries, len(tries))[:2]) if o]
+    assert [o for o in found if o != 'detected'] == [] and len(found) > 20
 
 
 def test_what_may_be_changed_is_left_in_peace(fuzz): assert fuzz.harmless() == {}
