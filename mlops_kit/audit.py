@@ -184,7 +184,8 @@ def store_source(
     run_id = find_ledger(store, name)
     if not run_id and name not in (names := model_names(store)): raise unknown('model', name, names, RegistryError, '`mlops-kit status` lists the models.')
     if not run_id: raise EvidenceError(f'`{name}` has no ledger in `{store.uri}`: nothing about it can be verified.', 'register or adopt a version.')
-    versions = {v.version: dict(model_id=v.model_id, created=v.created, elsewhere=elsewhere(store, v)) for v in list_versions(store, name)}
+    try: versions = {v.version: dict(model_id=v.model_id, created=v.created, elsewhere=elsewhere(store, v)) for v in list_versions(store, name)}
+    except ValueError as e: raise RegistryError(f'the versions of `{name}` cannot be read from `{store.uri}`: {e}.', 'look into its table `model_versions`.', exit_code=EXIT['error']) from None
     reads = partial(get_params, store), partial(stored_folder, store, name)
     return Source(name, store.uri, run_id, *reads, aliases(store, name), versions, evidence_runs(store, name))
 

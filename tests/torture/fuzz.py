@@ -203,7 +203,7 @@ class Fuzz:
 
     def row_spots(self):
         for model_id, n in self.number.items():
-            place, where = (f'version {n}', 'alias candidate', f'tiny/{n}'), dict(name='tiny', version=n)
+            place, where = (f'version {n}', 'alias candidate', f'tiny/{n}', 'the versions of `tiny`'), dict(name='tiny', version=n)
             for column in ('creation_time', 'source', 'storage_location'):
                 yield Spot('store', 'row of a version', f'{n} {column}', f'version {column}', n, *self.cell('model_versions', where, column), place, OPS, True)
             yield Spot('store', 'row of a model', f'{n} artifact_location', 'model', n, *self.cell('logged_models', dict(model_id=model_id), 'artifact_location'), (*place, model_id), OPS, True)
@@ -296,6 +296,7 @@ class Fuzz:
         if not undo: return None
         try: found = self.audit(spot.medium)
         except MlopsKitError as e: found = e
+        except Exception as e: return f'{spot}, {op}: CRASHED: {type(e).__name__} {e}'
         finally: undo()
         ok = isinstance(found, Exception) or found.exit_code in (1, 3)
         if ok and self.named_right(spot, found): return 'detected'
