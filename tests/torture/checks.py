@@ -34,19 +34,21 @@ def chain(entries):
 def evidence(store, entries):
     "What an entry names is there"
     for e in entries:
-        if e.kind in ('promote', *WORDS) and e.evidence and not has_evidence(store, e.evidence): yield f'entry {e.seq} ({e.kind}) names evidence that is not there'
+        if e.kind not in ('promote', *WORDS) or not e.evidence: continue
+        if not (has_evidence(store, e.evidence) if e.target else lg.open_pin(store, e)): yield f'entry {e.seq} ({e.kind}) names evidence that is not there'
 
 
-def judged(store, name, entries):
-    "Every promotion rests on verdicts about this very version, against the champion of that moment, that let it through or were waived"
+def judged(store, book, entries):
+    "Every promotion rests on verdicts about this very version, against the champion of that moment, or nobody where that one is gone by now, that let it through or were waived"
     last = {}
     for e in entries:
         if e.kind == 'promote':
-            run, statuses = reading(store, name, e)
+            run, statuses = reading(store, book.name, e)
             if not run: yield f'the evidence of entry {e.seq} cannot be read: {statuses}'
             else:
                 waived = {o.decision.split(' until ')[0] for o in entries[:e.seq] if o.kind == 'waive' and o.target == e.target}
                 says = dict(version=(lg.identity(run['version']), e.target), champion=(run['champion'] and lg.identity(run['champion']), e.base), policy=(run['policy'], e.policy), last_decision=(run['last_decision'], last.get(e.alias)))
+                if not run['champion'] and e.base and not lg.is_there(book, e.base): says.pop('champion')
                 yield from (f'the evidence of entry {e.seq} is about another {k}' for k, (has, wants) in says.items() if has != wants)
                 yield from (f'entry {e.seq} promotes although {g} says {s}' for g, s in statuses.items() if s not in ('pass', 'warn') and (g not in waived or s == 'error'))
         if e.kind in ('promote', 'rollback'): last[e.alias] = e.digest
@@ -89,7 +91,7 @@ def broken(world, settled=True, conflict=False):
     forget()
     store, book = world.store, world.book()
     entries = book.entries(all=True)
-    found = [*chain(entries), *evidence(store, entries), *judged(store, world.name, entries), *loadable(store, world.name, book.read()[0].heads)]
+    found = [*chain(entries), *evidence(store, entries), *judged(store, book, entries), *loadable(store, world.name, book.read()[0].heads)]
     return found if conflict else found + [*projected(book, aliases(store, world.name), settled)]
 
 

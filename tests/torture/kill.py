@@ -37,7 +37,7 @@ class Scene:
     base: str = 'team' # The world that all begins in: 'team' or 'empty'
     code: int = 0 # Exit code of a run that nobody kills
     more: bool = False # Typed again it decides again: a registration is a new version
-    conflict: bool = False # A person moved the alias before
+    conflict: bool = False # A person moved the alias, or set it without the kit, before
 
 
 def says(kind, ref='tiny/3', **kwargs): return 'says', dict(kind=kind, ref=ref, **BEN) | kwargs
@@ -62,7 +62,7 @@ SCENES = {
     'change the policy': Scene('promote', dict(ref='tiny/3'), before=CHANGED),
     'change the policy alone': Scene('change', before=(('agreed', dict(old='0.6', new='0.55')),)),
     'change the keys': Scene('change', before=(('agreed', dict(fired='dee')),)),
-    'adopt': Scene('adopt', base='empty', before=(('log', {}),)),
+    'adopt': Scene('adopt', base='empty', before=(('log', {}),), conflict=True),
     'roll back': Scene('rollback', before=CROWNED),
     'roll back to': Scene('rollback', dict(to=1), before=CROWNED),
     'reconcile': Scene('reconcile', before=(('by_hand', dict(number=2)),), more=True, conflict=True)}

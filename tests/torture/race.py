@@ -177,7 +177,7 @@ def founded(world, processes, name='newborn'):
 def ledgers(world):
     "Count the runs that were made as a ledger of this model and not thrown away"
     c = world.store.client
-    return sum(r.info.run_name == f'ledger of {world.name}' for r in c.search_runs([c.get_experiment_by_name('mlops_kit/ledgers').experiment_id]))
+    return len(c.search_runs([c.get_experiment_by_name(f'mlops_kit/ledgers/{world.name}').experiment_id]))
 
 
 @contextmanager
