@@ -416,14 +416,8 @@ def experiment_names(
     above:str, # What they begin with, such as `mlops_kit/ledger/`
 )->list: # Names
     "List the experiments below a name, deleted ones too"
-    def pages(c):
-        ask = dict(view_type=mlflow_quietly().entities.ViewType.ALL, filter_string=f"name LIKE '{above}%'", max_results=1000)
-        found = c.search_experiments(**ask)
-        while True:
-            yield from (e.name for e in found)
-            if not found.token: return
-            found = c.search_experiments(**ask, page_token=found.token)
-    return store.read('list the experiments', lambda c: list(pages(c)))
+    def ask(c, token): return c.search_experiments(mlflow_quietly().entities.ViewType.ALL, 1000, f"name LIKE '{above}%'", page_token=token)
+    return [e.name for e in pages(store, 'list the experiments', ask)]
 
 # %% ../nbs/06_store.ipynb #8dcaac5c
 def create_experiment(
