@@ -74,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         gate.seen.append((self.command, self.path.split('?')[0], how))
         if how == 'hangs': return self.leave(gate.free.wait(60))
         if how == 'slow': time.sleep(gate.delay)
+        if how == 'drips': return self.drip()
         if how in PAGES: return self.answer(*PAGES[how])
         found = self.ask(gate.behind, body)
         if how == 'lost': return self.leave()
@@ -96,6 +97,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[:int(len(body)*share)])
         if share < 1: self.leave()
+
+    def drip(self):
+        "Send a byte now and then, so that the line is never silent"
+        self.answer(200, 'application/json', b' '*1000, share=.001)
+        try:
+            while not self.server.gate.free.wait(.1): self.wfile.write(b' ')
+        except OSError: pass
 
     def leave(self, _=None): self.close_connection = True
 
