@@ -182,7 +182,7 @@ def test_loading_again_costs_a_look_at_the_ledger(world, monkeypatch):
     from mlops_kit import registry, store
     first, asked = registry.load('tiny@candidate', world.store), []
     real, mine = store.Store.read, world.store
-    monkeypatch.setattr(store.Store, 'read', lambda self, doing, fn: asked.append(doing) or real(self, doing, fn))
+    monkeypatch.setattr(store.Store, 'read', lambda self, doing, fn, **kw: asked.append(doing) or real(self, doing, fn, **kw))
     monkeypatch.setattr(registry, 'model_files', None)
     assert registry.load('tiny@candidate', mine) is first and len(asked) <= 4
     assert registry.load('tiny/1', mine) is first and len(asked) <= 7

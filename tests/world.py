@@ -79,9 +79,9 @@ class World:
             found = mlflow.get_experiment_by_name('plain')
             mlflow.set_experiment(experiment_id=found.experiment_id if found else mlflow.create_experiment('plain', store.root and f'{store.root}/plain'))
             made = mlflow.sklearn.log_model(model, name='model', registered_model_name=self.name, pip_requirements=['scikit-learn'],
-                                            signature=mlflow.models.infer_signature(df[['hour', 'wind']].astype(float), model.predict(df[['hour', 'wind']])),
-                                            input_example=df[['hour', 'wind']].astype(float).head(4) if example else None, skops_trusted_types=TREES)
-        if alias: set_alias(store, self.name, alias, made.registered_model_version)
+                                            signature=mlflow.models.infer_signature(df[['hour', 'wind']], model.predict(df[['hour', 'wind']])),
+                                            input_example=df[['hour', 'wind']].head(4) if example else None, skops_trusted_types=TREES)
+        if alias: set_alias(store, self.name, alias, int(made.registered_model_version))
         return made
 
     def adopt(self, **kwargs):
