@@ -181,8 +181,8 @@ def adopted_before(
     alias:str, # Such as 'champion'
 )->Version: # None where the ledger says nothing about the alias
     "Finish what was left undone, and see whether the alias was adopted already"
-    states, chain = settled(book)
-    if not (head := chain.heads.get(alias)): return None
+    states, seen = settled(book)
+    if not (head := seen.head(alias)): return None
     refuse_conflict(states[alias], book.name)
     ref, number = f'{book.name}@{alias}', head.target['version']
     if head.kind != 'adopt': raise RegistryError(f'`{ref}` is in the ledger already: version {number}, {head.decision} at {head.at} by {head.actor}.', f'`mlops-kit history {book.name}` shows how it came there.')

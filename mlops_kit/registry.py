@@ -577,12 +577,12 @@ def at_rest(
 def settled(
     book, # `Ledger`
     write:bool=True, # False: only look
-    chain=None, # The ledger's `Chain`, where it was just read
-)->tuple: # Alias to what `settle` says, and the `Chain` as it was then
+    seen=None, # The ledger's `Reading`, where it was just read
+)->tuple: # Alias to what `settle` says, and the ledger's `Reading` after it
     "Finish what was left undone, for every alias that the ledger knows, from one reading where nothing was"
-    chain = chain or book.read()[0]
-    states = {alias: 'ok' if at_rest(book, head, chain) else settle(book, alias, write) for alias, head in chain.heads.items()}
-    return states, chain if {*states.values()} <= {'ok'} else book.read()[0]
+    seen = seen or book.read()
+    states = {alias: 'ok' if at_rest(book, head, seen) else settle(book, alias, write) for alias, head in seen.chain.heads.items()}
+    return states, seen if {*states.values()} <= {'ok'} else book.read()
 
 # %% ../nbs/09_registry.ipynb #b8e3b6f6
 def settle_all(
@@ -653,9 +653,9 @@ def enter(
 )->Version:
     "Finish what was left undone, upload the version, and write it down"
     book = ledger(store, name)
-    refuse_stranger(book, policy, key, chain := book.read()[0])
-    states, chain = settled(book, chain=chain)
-    head, state = chain.heads.get('candidate'), states.get('candidate') or project(book, 'candidate')
+    refuse_stranger(book, policy, key, seen := book.read())
+    states, seen = settled(book, seen=seen)
+    head, state = seen.head('candidate'), states.get('candidate') or project(book, 'candidate')
     if not vacant(book, head): refuse_conflict(state, name)
     version = publish(store, name, folder, lineage)
     if policy and not seen.pinned(): pin_first(book, policy, key)

@@ -1,0 +1,100 @@
+"""From the command to the alias that others see: a rollback, which verifies what comes back, beside a bare alias write.
+
+    python benchmarks/rollback.py [--times 7] [--store sqlite|postgres|server]
+
+Each is a process of its own: it imports what it needs, then the clock runs from opening the store until another
+reader would see the alias. `bare` is MLflow's `set_registered_model_alias` and nothing else.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT/'tests'), str(ROOT/'benchmarks')]
+os.environ |= dict(MLFLOW_DISABLE_TELEMETRY='true', OMP_NUM_THREADS='1')
+
+
+def imports(*names):
+    "Load what the command will load, so that the clock counts its work alone"
+    import importlib
+    for o in names: importlib.import_module(o)
+
+
+SHARED = ('mlflow', 'mlflow.store.tracking.sqlalchemy_store', 'mlflow.store.model_registry.sqlalchemy_store', 'mlflow.store.tracking.rest_store',
+          'mlflow.store.model_registry.rest_store', 'sqlite3', 'psycopg')
+OURS = ('mlflow.sklearn', 'mlflow.pyfunc', 'mlflow.artifacts', 'mlflow.store.artifact.models_artifact_repo', 'mlflow.store.artifact.mlflow_artifacts_repo',
+        'mlflow.store.artifact.local_artifact_repo', 'skops.io', 'pandas', 'pyarrow.parquet', 'pyarrow.dataset', 'sklearn.pipeline', 'sklearn.compose', 'sklearn.impute',
+        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'rfc8785', 'yaml', 'mlops_kit.policy', 'mlops_kit.promotion')
+
+
+def once(what, address):
+    "One command in this process; seconds from its first step to the visible alias"
+    warnings.simplefilter('ignore')
+    imports(*SHARED, *(OURS if what == 'rollback' else ()))
+    from mlflow import MlflowClient
+    seen, real = [], MlflowClient.set_registered_model_alias
+    def visible(self, *args):
+        real(self, *args)
+        seen.append(perf_counter())
+    MlflowClient.set_registered_model_alias = visible
+    began = perf_counter()
+    if what == 'bare':
+        MlflowClient(address, address).set_registered_model_alias('toy', 'probe', '1')
+        return seen[0] - began
+    from mlops_kit.promotion import rollback
+    d = rollback('toy', reason='benchmark', store=address)
+    assert d.decision == 'rolled back', d
+    return seen[0] - began
+
+
+def world(folder, address):
+    "Versions of a model that take the alias one after another, so that there is a way back for each time"
+    import toy
+    from mlops_kit import promote
+    from mlops_kit.store import connect
+    toy.build(folder)
+    (folder/'policy.yaml').write_text(toy.POLICY.replace('gates: [contract, data_quality, drift, performance]', 'gates: [data_quality]'))
+    store = connect(address)
+    return [lambda: promote(toy.enrol(folder, store), policy=folder/'policy.yaml', data=folder/'april.parquet', store=store, out=folder/'runs', progress=False, page=None)][0]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--times', type=int, default=7)
+    p.add_argument('--store', default='sqlite', choices=['sqlite', 'postgres', 'server'])
+    p.add_argument('--once', nargs=2, help=argparse.SUPPRESS)
+    a = p.parse_args()
+    if a.once: return print(once(*a.once))
+    with TemporaryDirectory() as tmp, ExitStack() as stack:
+        address = opened(a.store, Path(tmp), stack)
+        one_more = world(Path(tmp)/'world', address)
+        for _ in range(a.times + 1): assert one_more().decision == 'promoted'
+        run = lambda what: float(subprocess.run([sys.executable, __file__, '--once', what, address], check=True, capture_output=True, text=True).stdout.split()[-1])
+        found = [(run('bare'), run('rollback')) for _ in range(a.times)]
+    seconds = dict(bare=median(o[0] for o in found), rollback=median(o[1] for o in found))
+    ratio = median(b/a for a, b in found)
+    print(f'{a.store}: bare alias {seconds["bare"]:.3f} s, rollback {seconds["rollback"]:.3f} s, ratio {ratio:.2f} (goal: at most 3)')
+    out = ROOT/'benchmarks/out/rollback.json'
+    kept = json.loads(out.read_text()) if out.exists() else {}
+    out.write_text(json.dumps(kept | {a.store: dict(seconds={k: round(v, 4) for k, v in seconds.items()}, ratio=round(ratio, 2), goal=3, times=a.times)}, indent=1) + '\n')
+
+
+def opened(kind, folder, stack):
+    "The address of a store of this kind, which lives as long as `stack`"
+    if kind == 'sqlite':
+        from mlops_kit.store import fresh_store
+        return fresh_store(folder/'mlflow.db').uri
+    from postgres import server
+    from servers import place
+    return stack.enter_context(place(kind, folder, stack.enter_context(server()) if kind == 'postgres' else None)).address
+
+
+if __name__ == '__main__': main()
