@@ -11,14 +11,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/store.html.md"""
 # %% auto #0
 __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS', 'WRITES', 'LEFT_BEHIND', 'store_address',
            'without_user', 'patience', 'within', 'settings', 'restore', 'mlflow_quietly', 'causes', 'unread',
-           'http_trouble', 'sentence', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'about', 'ask_health',
-           'tables_in', 'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect', 'fresh_store',
-           'is_left', 'sizes', 'find_experiment', 'experiment_id', 'experiment_names', 'create_experiment', 'walk',
-           'home', 'listing', 'model_uri', 'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place',
-           'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages',
-           'model_names', 'create_version', 'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias',
-           'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run',
-           'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts']
+           'http_trouble', 'sentence', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'failed', 'about',
+           'ask_health', 'tables_in', 'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect',
+           'fresh_store', 'is_left', 'sizes', 'find_experiment', 'experiment_id', 'experiment_names',
+           'create_experiment', 'walk', 'home', 'listing', 'model_uri', 'list_files', 'log_files', 'require_files',
+           'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored', 'stored',
+           'create_model', 'pages', 'model_names', 'create_version', 'get_version', 'list_versions', 'aliases',
+           'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run', 'start_run',
+           'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -243,6 +243,13 @@ def unless_done(
     "Read what a failed write left, or raise its failure where the store does not say"
     try: return read()
     except RegistryError: raise failure from failure.__cause__
+
+# %% ../nbs/06_store.ipynb #3196e094
+def failed(
+    e, # What a call of this page raised
+)->bool:
+    "Tell whether a store failed to answer, rather than answered that something is not there"
+    return isinstance(e, RegistryError) and e.exit_code == EXIT['error'] and e.__cause__ is not None
 
 # %% ../nbs/06_store.ipynb #db476f3c
 def about(
@@ -519,6 +526,7 @@ def fetched(
 )->Path: # `dest`
     "Fill a folder that appears as `dest` once everything is in it"
     dest, part = Path(dest).absolute(), None
+    if not want: require_here(want, {}, what)
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix='.part-', dir=dest.parent))

@@ -26,6 +26,7 @@ def fails(fn, *said, within=5, code=EXIT['error']):
     start = time.monotonic()
     with pytest.raises(MlopsKitError) as e: fn()
     line = str(e.value)
+    assert st.failed(e.value) == (code == EXIT['error'])
     assert e.value.exit_code == code and '\n' not in line and 'Hint: ' in line and len(line) < 600, line
     assert time.monotonic() - start < within, (line, time.monotonic() - start)
     for o in said: assert re.search(o, line), line
@@ -375,7 +376,7 @@ def test_a_disk_that_is_full(tmp_path, model):
         def write():
             for n in range(200): st.log_param_once(store, run, f'{n}', 'x'*5000)
         fails(write, 'could not write the param', 'disk is full|disk I/O', 'make room')
-        fails(lambda: st.fetched(tmp_path/'disk'/'to', {}, 'm', lambda to: (to.mkdir(), (to/'f').write_bytes(b'x'*9999))), 'cannot be written', 'No space left', 'make room')
+        fails(lambda: st.fetched(tmp_path/'disk'/'to', dict(f=9999), 'm', lambda to: (to.mkdir(), (to/'f').write_bytes(b'x'*9999))), 'cannot be written', 'No space left', 'make room')
         fails(lambda: st.connect(tmp_path/'disk'/'second.db'), 'could not be made', 'No space left|disk is full', 'make room')
         assert sorted(p.name for p in (tmp_path/'disk').iterdir()) == ['ballast', 'mlartifacts', 'mlflow.db']
         n = len(st.get_params(store, run))
@@ -435,6 +436,16 @@ def test_a_file_that_another_process_holds(store_uri):
         fails(lambda: store.write('count the sand', lambda c: c.log_param(run, 'k', 'other')), 'count the sand: database is locked', 'another process is writing', within=25)
         other.rollback()
     assert st.log_param_once(store, run, 'k', 'v')
+
+
+def test_what_is_gone_is_not_a_failure(store_uri, tmp_path, model):
+    store = st.connect(store_uri)
+    run = st.start_run(store, 'tiny', 'r')
+    made = st.log_files(store, model, 'tiny', run)
+    shutil.rmtree(next(tmp_path.rglob(f'{made}/artifacts')))
+    for ask in (lambda: st.download(store, made, tmp_path/'back'), lambda: st.download_artifacts(store, run, 'kept', tmp_path/'kept'), lambda: st.get_run(store, '0'*32)):
+        with pytest.raises(RegistryError) as e: ask()
+        assert not st.failed(e.value), e.value
 
 
 def test_a_template_that_is_broken_is_made_anew(tmp_path, monkeypatch):
