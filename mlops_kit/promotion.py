@@ -47,7 +47,7 @@ from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, polic
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, read_run
 from .runner import believe, check_shape, find_gates, run_gates
-from .store import fetch_uri, find_runs, model_names, run_files
+from .store import failed, fetch_uri, find_runs, get_run, model_names, run_files
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
 DECISIONS = {'promoted': EXIT['yes'], 'rolled back': EXIT['yes'], 'reconciled': EXIT['yes'],
@@ -363,7 +363,9 @@ def kept_evidence(
     found = find_evidence(a.store, a.version.manifest, a.policy.digest, a.alias, a.version.name)
     if not found: return None, ['there is none for this version, policy and alias']
     try: judged = fetch_judged(a, found, ask.out)
-    except MlopsKitError as e: return None, [e.message.rstrip('.')]
+    except MlopsKitError as e:
+        if failed(e): raise
+        return None, [e.message.rstrip('.')]
     return judged, doubts(a, judged, files, ask)
 
 # %% ../nbs/12_promotion.ipynb #4116007f
@@ -720,6 +722,7 @@ def verified_return(
         version = open_version(book, target, lineage=False)
         return version, fit_to_return(book.store, version)
     except Exception as e:
+        if failed(e): raise
         why = e.message if isinstance(e, MlopsKitError) else f'its model does not answer: {type(e).__name__}: {e}.'
         raise EvidenceError(f'`{book.name}/{target["version"]}` cannot come back: {why}', hint) from e
 
@@ -915,7 +918,7 @@ def read_decision(
     "Read the decision that was left on an evidence run"
     if 'decision.json' not in run_files(store, run_id): return None
     with TemporaryDirectory() as tmp:
-        uri = store.read('find the evidence', lambda c: c.get_run(run_id)).info.artifact_uri
+        uri = get_run(store, run_id).info.artifact_uri
         fetch_uri(store, f'{uri}/decision.json', 'read a decision')(Path(tmp)/'d')
         return json.loads((Path(tmp)/'d'/'decision.json').read_text(encoding='utf-8'))
 
