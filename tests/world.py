@@ -123,6 +123,32 @@ class World:
         try: return getattr(approval, kind)(ref, store=self.store, **kwargs)
         finally: os.environ['MLOPS_KIT_KEY'] = str(self.key)
 
+    def make_inbox(self):
+        from mlops_kit.inbox import make_inbox
+        return make_inbox(self.name, self.policy, self.store)
+
+    def files(self, upside_down=False):
+        "The files of a candidate, made once"
+        from mlops_kit.registry import fill, read_training
+        folder, model = self.folder/f'model{upside_down:d}', fitted(upside_down)
+        if folder.exists(): return folder, json.loads((folder/'mlops_kit/lineage.json').read_text())
+        return folder, fill(folder, model, read_training(model, flights(), None, 'late'), sources=[], owner='Ana Silva', registered_by='Ana Silva', intended_use='')
+
+    def hand_in_version(self, **kwargs):
+        from mlops_kit.inbox import hand_in_version
+        return hand_in_version(self.store, self.name, *self.files(**kwargs))
+
+    def hand_in(self, kind, by, ref, **kwargs):
+        "Have a person say something from outside"
+        from mlops_kit.inbox import hand_in
+        os.environ['MLOPS_KIT_KEY'] = str(self.folder/f'{by}.pem')
+        try: return hand_in(kind, ref, store=self.store, **kwargs)
+        finally: os.environ['MLOPS_KIT_KEY'] = str(self.key)
+
+    def receive(self, **kwargs):
+        from mlops_kit.inbox import receive
+        return receive(self.name, store=self.store, **kwargs)
+
     def change(self, **kwargs):
         from mlops_kit.approval import change_policy
         return change_policy(self.name, self.policy, store=self.store, **kwargs)

@@ -46,6 +46,7 @@ def says(kind, ref='tiny/3', **kwargs): return 'says', dict(kind=kind, ref=ref, 
 PILOT = dict(ref='tiny/2', gate='performance', reason='a pilot', until=SOON)
 CROWNED = says('approve'), ('promote', dict(ref='tiny/3'))
 CHANGED = ('changed', dict(old='0.6', new='0.55', ref='tiny/3')),
+INBOX = ('make_inbox', {}), ('hand_in_version', dict(upside_down=True)), ('hand_in', dict(kind='approve', ref='tiny/3', **BEN))
 PLAIN = ('write', dict(policy=ALONE)), ('register', dict(policy=None)), ('judge', dict(ref='tiny/1'))
 SCENES = {
     'register': Scene('register', more=True),
@@ -63,6 +64,9 @@ SCENES = {
     'change the policy alone': Scene('change', before=(('agreed', dict(old='0.6', new='0.55')),)),
     'change the keys': Scene('change', before=(('agreed', dict(fired='dee')),)),
     'adopt': Scene('adopt', base='empty', before=(('log', {}),), conflict=True),
+    'make an inbox': Scene('make_inbox', base='empty'),
+    'hand in a version': Scene('hand_in_version', before=INBOX[:1]),
+    'receive': Scene('receive', before=INBOX),
     'roll back': Scene('rollback', before=CROWNED),
     'roll back to': Scene('rollback', dict(to=1), before=CROWNED),
     'reconcile': Scene('reconcile', before=(('by_hand', dict(number=2)),), more=True, conflict=True)}
