@@ -385,7 +385,7 @@ def served(tmp_path_factory):
 @pytest.fixture(scope='module')
 def reigning(served):
     "Version 1 came in by Ana's word, was approved by Ben's, and is champion"
-    served.first = served.hands_in_version()
+    served.first = served.as_('ana').register(hand_in=True)
     served.receives()
     served.judged().hands_in('ben', reason='read it')
     served.receives()
@@ -445,6 +445,14 @@ def test_a_candidates_owner_cannot_reach_the_champions_files(reigning, tmp_path)
     assert reigning.receives(dry_run=True).known == 2
 
 
+def typed(office, user, *words):
+    "Type a command as some user"
+    from mlops_kit.cli import main
+    office.as_(user)
+    with pytest.raises(SystemExit) as e: main([*words, '--store', office.url])
+    return e.value.code
+
+
 @pytest.mark.slow
 def test_the_next_version_comes_in_over_a_kill_and_goes_back(reigning):
     from mlops_kit.ledger import identity
@@ -456,8 +464,9 @@ def test_the_next_version_comes_in_over_a_kill_and_goes_back(reigning):
     last = reigning.book().entries()[-1]
     assert (last.kind, last.actor, last.target['manifest']) == ('register', 'Ana Silva', made.version.manifest)
     reigning.judged('tiny/2')
-    reigning.hands_in('ben', 'waive', 'tiny/2', gate='performance', until=SOON, reason='a pilot')
-    reigning.hands_in('ben', ref='tiny/2')
+    assert typed(reigning, 'ben', 'waive', 'tiny/2', '--gate', 'performance', '--until', SOON, '--reason', 'a pilot', '--hand-in') == 0
+    assert typed(reigning, 'ben', 'approve', 'tiny/2', '--hand-in') == 0
+    assert [typed(reigning, 'ana', *o) for o in (('receive', 'tiny', '--dry-run'), ('receive', 'tiny'), ('approve', 'tiny/2', '--hand-in'))] == [0, 2, 2]
     about = dict(target=identity(last.target))
     reigning.puts('ana', reigning.approval(**about))
     reigning.puts('ben', reigning.approval(**about), edit=lambda raw: changed(raw, reason='not what Ben said'))
