@@ -13,7 +13,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/adoption.html.md"""
 # %% auto #0
 __all__ = ['UNKNOWN', 'holder_in_mlflow', 'refuse_judgeable', 'flavors_of', 'refuse_unreadable', 'opened', 'stored_rows',
            'record_answers', 'adopted_lineage', 'furnish', 'refuse_moved', 'enter_adoption', 'adopted_before',
-           'adoption_policy', 'take_in', 'adopt']
+           'purpose', 'take_in', 'adopt']
 
 # %% ../nbs/09a_adoption.ipynb #32ca8d9e
 import warnings
@@ -23,6 +23,7 @@ from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_jso
 
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
 from .evidence import actor, find_key, write_manifest
+from .consent import policy_of
 from .ledger import identity, is_same, ledger
 from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source, input_names,
     load_model, missing_files, open_store, open_version, params_of, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
@@ -190,37 +191,36 @@ def adopted_before(
     return open_version(book, head.target)
 
 # %% ../nbs/09a_adoption.ipynb #33e63a49
-def adoption_policy(
-    policy, # Path, `Policy` or None
+def purpose(
+    rules, # `Policy`: the pinned one, else the one that is named; or None
     name:str, # The registered model
-    target:str=None, # The column to predict
-    task:str=None, # One of `TASKS`
-)->tuple: # `Policy` or None, target, task
-    "Read the policy, and take from it what the caller does not say"
-    from mlops_kit.policy import load_policy
-    policy = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or None
-    target, task = target or policy and policy.target, task or policy and policy.task
+    target:str=None, # The column to predict, as the caller says
+    task:str=None, # One of `TASKS`, as the caller says
+)->tuple: # Target and task; None for a task that nobody says
+    "Say what a model is for, as the caller and the policy say it"
     if task: task_of(None, task)
+    target, task = target or rules and rules.target, task or rules and rules.task
     if not target: raise MlopsKitError('the target of the model is not known.', 'give target, the name of the column that it predicts.')
-    if policy and policy.task and policy.task != task: raise MlopsKitError(f'the policy is for task `{policy.task}`, not `{task}`.', 'give the policy of this model.')
-    return policy_for(policy, name, target), target, task
+    if rules and rules.task and rules.task != task: raise MlopsKitError(f'the policy is for task `{rules.task}`, not `{task}`.', 'give the policy of this model.')
+    policy_for(rules, name, target)
+    return target, task
 
 # %% ../nbs/09a_adoption.ipynb #8c36aa42
 def take_in(
     book, # The model's `Ledger`
     alias:str, # Such as 'champion'
     found, # `Stored`: who holds it
-    given:tuple, # `Policy` or None, target, task
+    policy=None, # `Policy` to pin if none is
     key=None, # `Key` that signs
-    owner:str=None, # Who answers for the model
     reason:str='', # For the ledger
+    **said, # task, target, owner
 )->Version:
     "Hash, load and keep a version, and write it down"
     from tempfile import TemporaryDirectory
-    store, (policy, target, task) = book.store, given
+    store = book.store
     with TemporaryDirectory() as tmp:
         folder = fetch_source(store, found.name, found.version, Path(tmp)/'model')
-        manifest, lineage = furnish(folder, task, target, owner=owner or policy and policy.owner or actor(key), adopted_by=actor(key))
+        manifest, lineage = furnish(folder, adopted_by=actor(key), **said)
         refuse_moved(store, alias, found)
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
         upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}')
@@ -243,10 +243,13 @@ def adopt(
     store=None, # The store
 )->Version:
     "Take the version that an alias of plain MLflow points at into the ledger, as adopted and unjudged"
-    given, key, reason = adoption_policy(policy, check_name(name), target, task), find_key(), check_reason(reason)
-    book = ledger(open_store(store, given[0] and given[0].path), name)
-    found = holder_in_mlflow(book.store, name, alias)
-    refuse_stranger(book, given[0], key)
+    from mlops_kit.policy import load_policy
+    policy, key, reason = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or None, find_key(), check_reason(reason)
+    book = ledger(open_store(store, policy and policy.path), check_name(name))
+    found, chain = holder_in_mlflow(book.store, name, alias), book.read()[0]
+    refuse_stranger(book, policy, key, chain)
     if before := adopted_before(book, alias): return before
     refuse_judgeable(book, found)
-    return take_in(book, alias, found, given, key, owner, reason)
+    rules = policy_of(chain.pin) if chain.pin else policy
+    target, task = purpose(rules, name, target, task)
+    return take_in(book, alias, found, policy, key, reason, task=task, target=target, owner=owner or rules and rules.owner or actor(key))

@@ -183,7 +183,7 @@ def test_it_is_no_way_round_the_gates(world):
     with pytest.raises(RegistryError, match='was made after a policy was pinned'): world.adopt()
     assert 'adopt' not in kinds(world)
     world.store.client.set_registered_model_alias('tiny', 'champion', '1')
-    world.adopt()
+    assert world.adopt(policy=None).lineage['target'] == 'late', 'as the pinned policy says'
     whole(world)
 
 
