@@ -246,10 +246,10 @@ def adopt(
     from mlops_kit.policy import load_policy
     policy, key, reason = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or None, find_key(), check_reason(reason)
     book = ledger(open_store(store, policy and policy.path), check_name(name))
-    found, chain = holder_in_mlflow(book.store, name, alias), book.read()[0]
-    refuse_stranger(book, policy, key, chain)
+    found, seen = holder_in_mlflow(book.store, name, alias), book.read()
+    refuse_stranger(book, policy, key, seen)
     if before := adopted_before(book, alias): return before
     refuse_judgeable(book, found)
-    rules = policy_of(chain.pin) if chain.pin else policy
+    rules = policy_of(seen.pinned()) if seen.pinned() else policy
     target, task = purpose(rules, name, target, task)
     return take_in(book, alias, found, policy, key, reason, task=task, target=target, owner=owner or rules and rules.owner or actor(key))
