@@ -220,7 +220,8 @@ def take_in(
     store = book.store
     with TemporaryDirectory() as tmp:
         folder = fetch_source(store, found.name, found.version, Path(tmp)/'model')
-        manifest, lineage = furnish(folder, adopted_by=actor(key), **said)
+        try: manifest, lineage = furnish(folder, adopted_by=actor(key), **said)
+        except MlopsKitError as e: raise type(e)(f'`{found.name}/{found.version}` cannot be adopted: {e.message}', e.hint, e.exit_code) from None
         refuse_moved(store, alias, found)
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
         upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}')
