@@ -1,45 +1,9 @@
 "Everybody else goes on with plain MLflow: what was registered, promoted or adopted is loaded by it, from a file and through a real server, and nothing of the kit gets in the way."
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-
 import pytest
 
-from mlops_kit.core import EvidenceError, RegistryError
+from mlops_kit.core import EvidenceError
+from servers import mlflow_server
 from world import World, fitted, flights
-
-
-class Served(World):
-    "The same world behind a tracking server"
-    address = ''
-    @property
-    def store(self):
-        from mlops_kit.store import connect
-        return connect(self.address)
-
-
-@pytest.fixture(scope='module')
-def server(tmp_path_factory):
-    "The address of a tracking server"
-    from mlops_kit.store import fresh_store, look
-    here = tmp_path_factory.mktemp('server')
-    with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
-    command = [sys.executable, '-m', 'mlflow', 'server', '--backend-store-uri', fresh_store(here/'mlflow.db').uri, '--artifacts-destination', str(here/'files'),
-               '--host', '127.0.0.1', '--port', str(port), '--workers', '1']
-    with open(here/'log.txt', 'wb') as log: p = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    uri, end = f'http://127.0.0.1:{port}', time.monotonic() + 60
-    while True:
-        try: look(uri)
-        except RegistryError:
-            assert time.monotonic() < end and p.poll() is None, (here/'log.txt').read_text()
-            time.sleep(.3)
-        else: break
-    yield uri
-    if p.poll() is None: os.killpg(p.pid, signal.SIGTERM)
-    p.wait()
 
 
 def answers(model): return model.predict(flights()[['hour', 'wind']]).tolist()
@@ -88,10 +52,9 @@ def what_others_see(world):
 
 @pytest.fixture
 def at_home(tmp_path, monkeypatch):
-    def furnish(kind=World, address=''):
-        world = kind(tmp_path/'world')
-        world.address = address
-        world.furnish()
+    "Make a world, in a file or in the store of a place"
+    def furnish(place=None):
+        world = World(tmp_path/'world', place=place).furnish()
         monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
         return world
     return furnish
@@ -105,13 +68,14 @@ def test_plain_mlflow_from_a_file(at_home):
 
 
 @pytest.mark.slow
-def test_plain_mlflow_through_a_server(at_home, server):
+def test_plain_mlflow_through_a_server(at_home, tmp_path):
     from mlops_kit.registry import _LOADED, load, resolve
-    world = at_home(Served, server)
-    plain_mlflow_loads_everything(world)
-    what_others_see(world)
-    _LOADED.clear()
-    (bad := world.folder/'model.skops').write_bytes(b'x')
-    world.store.client.log_model_artifact(resolve('tiny/2', world.store).model_id, str(bad))
-    with pytest.raises(EvidenceError, match='`model.skops` is changed') as e: load('tiny/2', world.store)
-    assert e.value.exit_code == 3
+    with mlflow_server(tmp_path/'server') as server:
+        world = at_home(server)
+        plain_mlflow_loads_everything(world)
+        what_others_see(world)
+        _LOADED.clear()
+        (bad := world.folder/'model.skops').write_bytes(b'x')
+        world.store.client.log_model_artifact(resolve('tiny/2', world.store).model_id, str(bad))
+        with pytest.raises(EvidenceError, match='`model.skops` is changed') as e: load('tiny/2', world.store)
+        assert e.value.exit_code == 3
