@@ -168,6 +168,26 @@ def test_a_pinned_key_alone_crowns_nobody(by_hand, audited, fuzz):
     assert audited(head=fuzz.head).exit_code == 0
 
 
+# Through a server, whose files are fetched to be looked at
+
+def test_the_same_checks_run_through_a_server(tmp_path, monkeypatch):
+    from servers import place
+    from world import World
+    monkeypatch.setenv('MLOPS_KIT_KEY', '')
+    with place('server', tmp_path/'world') as server:
+        world = World(tmp_path/'world', place=server).furnish()
+        monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+        world.register()
+        world.judge('tiny/1')
+        assert world.promote('tiny/1').exit_code == 0
+        a = verify('tiny', world.store, export=tmp_path/'tiny.zip', progress=False)
+        assert a.exit_code == 0 and a.counts['files'] > 9, a
+        assert [f.to_dict() for f in look(tmp_path/'tiny.zip').checks] == [f.to_dict() for f in a.checks]
+        model = next(p for p in tmp_path.rglob('model.skops') if 'models' in p.parts)
+        model.write_bytes(model.read_bytes()[:-1])
+        assert [(f.where, f.said) for f in verify('tiny', world.store, progress=False).broken] == [('version 1', '`model.skops` is changed')]
+
+
 # Gone is not tampered with
 
 def test_a_version_that_was_deleted_is_gone_and_not_tampered_with(audited, fuzz):
