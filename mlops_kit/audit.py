@@ -12,17 +12,17 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 
 # %% auto #0
 __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding', 'weighed',
-           'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs', 'store_source', 'opened_pin',
-           'read_entries', 'read_far', 'content', 'Case', 'open_case', 'hand_of', 'void_findings', 'open_findings',
-           'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings', 'is_here', 'alias_finding',
-           'alias_findings', 'targets', 'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files',
-           'file_findings', 'trained_on', 'version_findings', 'Said', 'label_faults', 'evidence_findings',
-           'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
-           'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'many',
-           'verdict_line', 'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings',
-           'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle',
-           'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source', 'stray',
-           'settled_source', 'verify', 'verify_bundle']
+           'many', 'places', 'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs',
+           'store_source', 'opened_pin', 'read_entries', 'read_far', 'content', 'Case', 'open_case', 'hand_of',
+           'void_findings', 'open_findings', 'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings',
+           'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding', 'file_faults', 'manifest_at',
+           'parts', 'found_files', 'file_findings', 'trained_on', 'version_findings', 'Said', 'label_faults',
+           'evidence_findings', 'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults',
+           'promote_findings', 'people_faults', 'decision_findings', 'read_head', 'head_faults', 'known_hand',
+           'anchor_findings', 'Audit', 'verdict_line', 'counted_line', 'anchor_line', 'audit_lines', 'audit_text',
+           'audit_html', 'ledger_findings', 'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack',
+           'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members',
+           'is_top', 'bundle_source', 'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil, sys
@@ -85,6 +85,22 @@ def weighed(
 )->list: # Of `Finding`
     "Say what is wrong, or that nothing is"
     return [finding(what, where, o) for o in faults] or [finding(what, where, note, True)]
+
+# %% ../nbs/12a_audit.ipynb #f488db7c
+def many(
+    n:int, # How many
+    one:str, # Such as `file`
+    more:str='', # Of several, where it is not just one with an `s`
+)->str:
+    "Count things for people"
+    return f'{n:,} {one if n == 1 else more or one + "s"}'
+
+def places(
+    found, # Of `Finding` that say the same
+)->str:
+    "Name where something was found, the first few of many"
+    names = [f.where for f in found]
+    return ', '.join(names[:5]) + (f' and {len(names) - 5:,} more' if names[5:] else '')
 
 # %% ../nbs/12a_audit.ipynb #90d06fdc
 def guarded(
@@ -292,7 +308,7 @@ def open_findings(
     behind = f'nothing that counts stands after it{f", though {signed} signed what follows" if signed else ""}'
     found = [finding('chain', f'entry {e.seq}', f'it is void ({e.void}), and {behind}', ok) for e in here[:1]]
     if here[1:]: found.append(finding('chain', f'entries {here[1].seq} to {here[-1].seq}', 'they stand after it and count for nothing', ok))
-    if beyond: found.append(finding('chain', f'entry {case.chain.seq}', f'it is missing: entries {beyond[0].seq} to {beyond[-1].seq} hang in the air', ok))
+    if beyond: found.append(finding('chain', f'entry {case.chain.seq}', f'it is missing, and {many(len(beyond), "entry", "entries")} up to {beyond[-1].seq} cannot be reached', ok))
     return found
 
 # %% ../nbs/12a_audit.ipynb #d24906e1
@@ -650,15 +666,6 @@ class Audit:
     def __repr__(self): return audit_text(self)
     def _repr_html_(self): return audit_html(self)
 
-# %% ../nbs/12a_audit.ipynb #f488db7c
-def many(
-    n:int, # How many
-    one:str, # Such as `file`
-    more:str='', # Of several, where it is not just one with an `s`
-)->str:
-    "Count things for people"
-    return f'{n:,} {one if n == 1 else more or one + "s"}'
-
 # %% ../nbs/12a_audit.ipynb #17e35fc0
 def verdict_line(a:Audit)->str:
     "Say in one line how it ended"
@@ -681,9 +688,9 @@ def anchor_line(a:Audit)->str:
 
 # %% ../nbs/12a_audit.ipynb #02437d7d
 def audit_lines(a:Audit)->list: # Of (mark, text)
-    "List what there is to say"
-    told = [('fail', f) for f in a.broken] + [('inconclusive', f) for f in a.unchecked] + [('warn', f) for f in a.notes]
-    return [(mark, f'{f.where}: {f.said}' + (f' [{f.promise}]' if mark == 'fail' else '')) for mark,f in told]
+    "List what there is to say; notes that say the same share a line"
+    told = [('fail', f'{f.where}: {f.said} [{f.promise}]') for f in a.broken] + [('inconclusive', f'{f.where}: {f.said}') for f in a.unchecked]
+    return told + [('warn', f'{places([f for f in a.notes if f.said == said])}: {said}') for said in dict.fromkeys(f.said for f in a.notes)]
 
 def audit_text(a:Audit)->str:
     "Show an audit as text"
