@@ -63,10 +63,10 @@ def test_the_same_store_gives_the_same_bytes(audited, fuzz, tmp_path):
 
 
 def test_a_bundle_needs_no_mlflow_no_store_and_no_network(fuzz, tmp_path):
-    code = ('import socket, sys\ndef no(*a, **k): raise OSError("no network")\nsocket.socket.connect = no\nfrom mlops_kit.audit import verify_bundle\n'
-            'a = verify_bundle(sys.argv[1])\nprint(a.exit_code, sorted({"mlflow", "sqlalchemy", "sklearn", "evidently", "papermill"} & {*sys.modules}))')
+    code = ('import socket, sys\ndef no(*a, **k): raise OSError("no network")\nsocket.socket.connect = no\nfrom mlops_kit.cli import run\n'
+            'print(run(["verify", "--bundle", sys.argv[1], "--json"]), sorted({"mlflow", "sqlalchemy", "sklearn", "evidently", "papermill"} & {*sys.modules}))')
     p = subprocess.run([sys.executable, '-c', code, str(fuzz.zip)], capture_output=True, text=True, cwd=tmp_path)
-    assert p.stdout == '0 []\n', p.stderr
+    assert p.stdout.splitlines()[-1] == '0 []' and json.loads(p.stdout.removesuffix('0 []\n'))['exit_code'] == 0, p.stderr
     assert list(tmp_path.iterdir()) == []
 
 
