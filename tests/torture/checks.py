@@ -34,8 +34,7 @@ def chain(entries):
 def evidence(store, entries):
     "What an entry names is there"
     for e in entries:
-        if e.kind not in ('promote', *WORDS) or not e.evidence: continue
-        if not (has_evidence(store, e.evidence) if e.target else lg.open_pin(store, e)): yield f'entry {e.seq} ({e.kind}) names evidence that is not there'
+        if e.kind in ('promote', *WORDS) and e.target and e.evidence and not has_evidence(store, e.evidence): yield f'entry {e.seq} ({e.kind}) names evidence that is not there'
 
 
 def judged(store, book, entries):

@@ -133,12 +133,14 @@ def raced(world, processes, goal, seed=0, kills=0, proxy=None):
     lines, killed = together(world, processes, goal, seed, kills, proxy)
     took = time.monotonic() - start
     if proxy: proxy.release()
-    if world.status().exit_code and proxy: world.reconcile()
+    if proxy and world.status().exit_code: world.reconcile()
+    world.status()
     entries = world.book().entries()[first:]
     kinds = Counter(e.kind for e in entries)
-    lossy = dict(reconciles=kinds['reconcile'], network=dict(sorted(proxy.seen.items()))) if proxy else {}
-    found = dict(processes=processes, decisions=kinds['promote'] + kinds['rollback'], **{f'{k}s': kinds[k] for k in ('promote', 'rollback')}, deciders=len({e.actor for e in entries}), kills=killed, seconds=round(took), **lossy, **counted(lines))
-    return found, [*lost(world, lines, first), *broken(world)]
+    wrong = [f'an alias had to be put back {kinds["reconcile"]} times although nobody moved one'] if kinds['reconcile'] and not proxy else []
+    lossy = dict(network=dict(sorted(proxy.seen.items()))) if proxy else {}
+    found = dict(processes=processes, decisions=kinds['promote'] + kinds['rollback'], **{f'{k}s': kinds[k] for k in ('promote', 'rollback', 'reconcile')}, deciders=len({e.actor for e in entries}), kills=killed, seconds=round(took), **lossy, **counted(lines))
+    return found, [*wrong, *lost(world, lines, first), *broken(world)]
 
 
 # The first version of a new model
