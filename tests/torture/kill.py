@@ -80,9 +80,9 @@ class Crowd(World):
         if fired: next((self.folder/'keys').glob(f'{fired}-*.json')).unlink()
         self.says('approve', 'benrisk', self.name, policy=self.policy)
 
-    def changed(self, old, new, ref):
-        "Change the policy's file, judge by it, and have that approved under the pinned one"
-        self.policy.write_text(self.policy.read_text().replace(old, new))
+    def changed(self, ref, **kwargs):
+        "Change the policy's file, and have that approved, and a version that is judged by it"
+        self.agreed(**kwargs)
         self.says('approve', 'benrisk', ref, evidence=self.judge(ref).run)
 
     def write(self, policy): self.policy.write_text(policy)
