@@ -221,7 +221,7 @@ def test_a_full_run_goes_on_in_another(tiny, monkeypatch):
     assert [e.seq for e in entries if e.kind == 'note'] == [5, 10] and {e.digest for e in entries if e.kind == 'promote'} == chain.done
     assert sorted(st.get_params(tiny.store, chain.runs[1])) == [f'done-{i:06d}' for i in (6, 7, 8, 9)] + [f'seq-{i:06d}' for i in (6, 7, 8, 9, 10)]
     st.log_param_once(tiny.store, chain.runs[0], 'seq-000006', 'late')
-    assert lg.ledger(tiny.store, 'tiny').entries(all=True)[-1].void == 'there is a gap before it'
+    assert lg.ledger(tiny.store, 'tiny').entries(all=True)[-1].void == 'no entry leads to it'
     pin = tiny.led.pin(SIGNED + '# more\n', tiny.keys, tiny.ana)
     assert pin.evidence['run_id'] in chain.runs and tiny.led.pinned()['text'].endswith('# more\n')
 
