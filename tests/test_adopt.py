@@ -322,3 +322,28 @@ def test_killed_anywhere_the_next_adoption_finishes(world):
             warnings.simplefilter('ignore')
             world.adopt()
         whole(world)
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_at_any_read_is_told_and_the_next_adoption_finishes(world, monkeypatch):
+    from mlops_kit.store import Store, refusal
+    real, asked, plain = Store.read, [], world.folder.with_name('plain')
+    def read(self, doing, fn, **kwargs):
+        asked.append(doing)
+        if len(asked) == at: raise refusal(ConnectionError('it does not answer'), self.address, doing)
+        return real(self, doing, fn, **kwargs)
+    monkeypatch.setattr(Store, 'read', read)
+    at = 0
+    store = world.store
+    asked.clear()
+    world.adopt(store=store)
+    for at in range(1, len(asked) + 1):
+        world.restore(plain)
+        store = world.store
+        asked.clear()
+        with pytest.raises(MlopsKitError, match='does not answer') as e: world.adopt(store=store)
+        assert e.value.exit_code == EXIT['error'] and '\n' not in str(e.value)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            world.adopt()
+        whole(world)
