@@ -17,7 +17,11 @@ def furnished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as m:
         m.setenv('MLOPS_KIT_KEY', str(world.key))
         world.adopt()
-    world.keep(world.folder.with_name('adopted'))
+        world.keep(world.folder.with_name('adopted'))
+        world.register()
+        world.judge('tiny/2')
+        assert world.promote('tiny/2').exit_code == 0
+    world.keep(world.folder.with_name('promoted'))
     return world
 
 
@@ -33,6 +37,13 @@ def world(furnished, monkeypatch):
 def adopted(world):
     "After the adoption"
     world.restore(world.folder.with_name('adopted'))
+    return world
+
+
+@pytest.fixture
+def replaced(world):
+    "After version 2 was promoted over it"
+    world.restore(world.folder.with_name('promoted'))
     return world
 
 
@@ -187,14 +198,11 @@ def test_it_is_no_way_round_the_gates(world):
     whole(world)
 
 
-def test_what_the_ledger_decided_is_not_adopted(adopted):
-    adopted.register()
-    adopted.judge('tiny/2')
-    assert adopted.promote('tiny/2').exit_code == 0
-    with pytest.raises(RegistryError, match='is in the ledger already: version 2, promoted') as e: adopted.adopt()
+def test_what_the_ledger_decided_is_not_adopted(replaced):
+    with pytest.raises(RegistryError, match='is in the ledger already: version 2, promoted') as e: replaced.adopt()
     assert e.value.exit_code == 2
-    adopted.store.client.set_registered_model_alias('tiny', 'champion', '1')
-    with pytest.raises(RegistryError, match='mlops-kit reconcile') as e: adopted.adopt()
+    replaced.store.client.set_registered_model_alias('tiny', 'champion', '1')
+    with pytest.raises(RegistryError, match='mlops-kit reconcile') as e: replaced.adopt()
     assert e.value.exit_code == EXIT['conflict']
 
 
@@ -224,12 +232,9 @@ def test_candidates_are_compared_with_it(adopted):
     assert judge('tiny/1', str(adopted.data), str(adopted.policy), store=adopted.store)['performance'].ok
 
 
-def test_going_back_to_it(adopted):
-    adopted.register()
-    adopted.judge('tiny/2')
-    assert adopted.promote('tiny/2').exit_code == 0
-    d = adopted.rollback(reason='x')
-    assert d.exit_code == 0 and adopted.alias() == 1 and d.reasons[1].startswith('4 stored rows')
+def test_going_back_to_it(replaced):
+    d = replaced.rollback(reason='x')
+    assert d.exit_code == 0 and replaced.alias() == 1 and d.reasons[1].startswith('4 stored rows')
 
 
 TAMPER = {
@@ -247,18 +252,15 @@ TAMPER = {
 
 
 @pytest.mark.parametrize('how', TAMPER)
-def test_tampering_is_noticed_before_it_is_loaded(adopted, how):
+def test_tampering_is_noticed_before_it_is_loaded(replaced, how):
     from mlops_kit.registry import _LOADED, load
-    adopted.register()
-    adopted.judge('tiny/2')
-    adopted.promote('tiny/2')
-    parts = next((adopted.folder/'mlartifacts').rglob('adopted')).iterdir().__next__()
-    TAMPER[how](adopted, parts)
+    parts = next((replaced.folder/'mlartifacts').rglob('adopted')).iterdir().__next__()
+    TAMPER[how](replaced, parts)
     _LOADED.clear()
-    with pytest.raises(EvidenceError, match='.') as e: load('tiny/1', adopted.store)
+    with pytest.raises(EvidenceError, match='.') as e: load('tiny/1', replaced.store)
     assert e.value.exit_code == 3 and '\n' not in str(e.value)
-    with pytest.raises(EvidenceError, match='cannot come back') as e: adopted.rollback(reason='x')
-    assert e.value.exit_code == 3 and adopted.alias() == 2
+    with pytest.raises(EvidenceError, match='cannot come back') as e: replaced.rollback(reason='x')
+    assert e.value.exit_code == 3 and replaced.alias() == 2
 
 
 def interposed(monkeypatch, before, fn):
