@@ -49,11 +49,22 @@ bench: .venv/.ready ## benchmarks of minutes, as ratios beside the peers
 	$(BIN)/python benchmarks/undecided.py
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/gates.py
+	$(BIN)/python benchmarks/rollback.py
 
 bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other tools in environments of their own
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/data.py --long
+
+torture: .venv/.ready ## kill, race and forge at length, on SQLite, PostgreSQL and an MLflow server (an hour)
+	$(BIN)/python tests/torture/race.py --store sqlite --out benchmarks/out/torture_race_sqlite.json
+	$(BIN)/python tests/torture/race.py --store postgres --out benchmarks/out/torture_race_postgres.json
+	$(BIN)/python tests/torture/race.py --store server --proxy 0.03 --out benchmarks/out/torture_race_server.json
+	$(BIN)/python tests/torture/kill.py --store sqlite --next again --random 3 --out benchmarks/out/torture_kill_sqlite.json
+	$(BIN)/python tests/torture/kill.py --store postgres --next again --out benchmarks/out/torture_kill_postgres.json
+	$(BIN)/python tests/torture/kill.py --store server --next again --out benchmarks/out/torture_kill_server.json
+	$(BIN)/python tests/torture/fuzz.py --mutations 2000 --seed 1 --out benchmarks/out/torture_fuzz.json
+	$(BIN)/python benchmarks/fill.py
 
 picture: demo ## take the README's picture from the demo's dossier (needs chromium)
 	$(BIN)/python docs/picture.py mlops-kit-demo
@@ -67,4 +78,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow spark export bench bench-long picture lock clean
+.PHONY: help setup demo test quick slow spark export bench bench-long torture picture lock clean

@@ -79,4 +79,28 @@ def headline(folder=HERE):
     return table(lines + [[f'{large["rows"]:,} rows, drift and quality', f'{large["cpu"]:.1f} CPU-s, {large["mb"]:,} MB', '', '']])
 
 
-if __name__ == '__main__': fill()
+TORTURED = '<!-- What follows is written by benchmarks/fill.py from benchmarks/out/torture_*.json -->'
+
+
+def torture_lines(found):
+    "What was killed, raced and changed, and what broke"
+    rows = [['run', 'store', 'what was done', 'broken']]
+    for o in found:
+        kind = o['schema'].split('/')[2] if 'schema' in o else 'fuzz'
+        if kind == 'kill': did = f'{o["kill points"]} kills before and after a write' + (f', {o["random kills"]} at random moments' if o['random kills'] else '') + f'; {o["next commands"]} commands afterwards'
+        elif kind == 'race': did = f'{o["processes"]} processes, {o["decisions"]} decisions out of {o["attempts"]} attempts' + (f'; the network: {", ".join(f"{v} {k}" for k, v in o["network"].items())}' if o.get('network') else '')
+        else: did = f'{o["mutations"]} changes of one thing, {o["detected"]} found and named'
+        rows.append([kind, o.get('store', 'sqlite and bundle'), did, len(o.get('broken') or o.get('missed') or [])])
+    return rows
+
+
+def fill_guarantees(folder=HERE):
+    "Replace what follows the mark in the page of guarantees by the last torture run"
+    page, files = Path(folder).parent/'docs/guarantees.md', sorted((Path(folder)/'out').glob('torture_*.json'))
+    above = page.read_text(encoding='utf-8').partition(TORTURED)[0]
+    page.write_text(above + TORTURED + '\n\n`make torture` runs this again.\n\n' + table(torture_lines([json.loads(p.read_text(encoding='utf-8')) for p in files])), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    fill()
+    fill_guarantees()

@@ -33,7 +33,7 @@ Modules:
 
 __version__ = "0.1.0"
 
-_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval',
+_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
     promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion', verify='audit', verify_bundle='audit')
 __all__ = list(_HOMES)
 
