@@ -385,3 +385,60 @@ def test_a_model_made_again_under_its_name_is_another_model(world):
     world.store.client.create_model_version('tiny', str(world.folder))
     with pytest.raises(RegistryError, match='deleted') as e: resolve('tiny@champion', world.store)
     assert e.value.exit_code == 6
+
+
+# Outrun
+
+def meanwhile(world, monkeypatch, do):
+    "While the gates are asked for the first time, somebody else decides"
+    from types import SimpleNamespace
+    from mlops_kit import promotion
+    asked = []
+    def gates(version, *args, **kwargs):
+        asked.append(version.ref)
+        kept = world.judge(version.ref)
+        if len(asked) == 1: do()
+        return SimpleNamespace(folder=world.runs/kept.run)
+    monkeypatch.setattr(promotion, 'run_gates', gates)
+    return asked
+
+
+def other(world):
+    world.register()
+    world.judge('tiny/4')
+    assert world.promote('tiny/4').exit_code == 0
+
+
+def test_who_was_outrun_is_judged_again_against_the_new_champion(world, monkeypatch):
+    world.register()
+    asked = meanwhile(world, monkeypatch, lambda: world.promote('tiny/3'))
+    d = world.promote('tiny/4', data=world.data)
+    assert (d.decision, d.base['version'], asked, whole(world)) == ('promoted', 3, ['tiny/4', 'tiny/4'], 4)
+
+
+def test_without_data_to_judge_on_a_lost_race_is_a_conflict(world, monkeypatch):
+    from mlops_kit import promotion
+    real = promotion.carry
+    def late(a, j):
+        monkeypatch.setattr(promotion, 'carry', real)
+        other(world)
+        return real(a, j)
+    monkeypatch.setattr(promotion, 'carry', late)
+    d = world.promote('tiny/3')
+    assert (d.decision, d.exit_code) == ('conflict', 6) and 'was decided meanwhile: Ana Silva promoted version 4' in d.reasons[0]
+    assert whole(world) == 4
+
+
+def test_who_expected_another_champion_is_not_judged_again(world, monkeypatch):
+    world.register()
+    asked = meanwhile(world, monkeypatch, lambda: world.promote('tiny/3'))
+    d = world.promote('tiny/4', data=world.data, expect=1)
+    assert (d.exit_code, asked, whole(world)) == (6, ['tiny/4'], 3)
+
+
+def test_of_two_who_go_back_at_once_one_does(world):
+    world.promote('tiny/3')
+    assert world.rollback(expect=3).exit_code == 0
+    d = world.rollback(expect=3)
+    assert (d.exit_code, d.reasons[0]) == (6, '`champion` is version 1, and the caller expected version 3: nothing was written')
+    assert whole(world) == 1
