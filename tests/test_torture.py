@@ -31,16 +31,16 @@ def world(crowd):
 # Killed
 
 SAMPLE = dict(
-    sqlite={'register': ['8', '8:after', '10:after'], 'promote': None, 'promote the first': ['1:after', '2:after'], 'change the policy': ['1:after', '2:after', '3:after'],
-            'roll back': ['1:after', '2:after', '3'], 'waive': ['1:after'], 'withdraw': ['1'], 'reconcile': ['1:after']},
-    postgres={'register the first': ['1:after', '13:after'], 'promote': ['1:after', '2:after'], 'roll back to': ['1:after']},
-    server={'promote': ['1:after', '2'], 'approve': ['1:after']})
+    sqlite={'register': ['8:after', '10:after'], 'promote': ['1', '1:after', '2:after', '3:after'], 'promote the first': ['2:after'],
+            'change the policy': ['1:after', '2:after', '3:after'], 'roll back': ['1:after', '2:after'], 'waive': ['1:after']},
+    postgres={'register the first': ['13:after'], 'promote': ['1:after', '2:after'], 'roll back to': ['1:after']},
+    server={'promote': ['1:after', '2:after'], 'approve': ['1:after']})
 
 
 def test_killed_at_a_write_the_next_command_leaves_it_whole(world):
     for scene, points in SAMPLE[world.kind].items():
         counted, wrong = kill.torture(world, [scene], ['again'], points)
-        assert wrong == [] and counted[scene]['kill points'] == len(points or 'ab'*counted[scene]['writes'])
+        assert wrong == [] and counted[scene]['kill points'] == len(points)
 
 
 def test_the_harness_sees_what_is_broken(world):
@@ -70,8 +70,8 @@ def racers(world, tmp_path, monkeypatch):
 
 def test_of_several_who_decide_at_once_no_decision_is_lost_or_doubled(racers):
     race.furnish(racers, 3)
-    found, wrong = race.raced(racers, 3, 4)
-    assert wrong == [] and found['decisions'] >= 4
+    found, wrong = race.raced(racers, 3, 3)
+    assert wrong == [] and found['decisions'] >= 3
 
 
 def test_several_register_the_first_version_at_once(racers):
@@ -87,7 +87,7 @@ only_server = pytest.mark.parametrize('crowd', ['server'], indirect=True)
 
 @only_server
 def test_a_lost_answer_changes_nothing(world):
-    with lossy(world.address) as proxy: counted, wrong = lose(world, proxy, ['promote'], ['reply', 'late'], [1, 2])
+    with lossy(world.address) as proxy: counted, wrong = lose(world, proxy, ['promote'], ['reply'], [1, 2])
     assert wrong == [] and counted['promote']['reply'] == 2
 
 
