@@ -199,12 +199,12 @@ PRELOAD = ('mlflow.sklearn mlflow.pyfunc mlflow.artifacts mlflow.store.tracking.
 
 def act(folder, address, name, what, kwargs, crash_at, says):
     "One command in a process of its own, which may be killed at one of its writes"
-    world = World(folder, address, name)
+    start, world = time.monotonic(), World(folder, address, name)
     os.environ.update(MLOPS_KIT_CRASH_AT=crash_at, MLOPS_KIT_KEY=str(world.key))
     from mlops_kit.store import WRITES
     try: code, said = getattr(found := getattr(world, what)(**kwargs), 'exit_code', 0), repr(found)
     except MlopsKitError as e: code, said = e.exit_code, str(e)
-    write_file(says, json.dumps(dict(code=code, said=said, writes=WRITES)))
+    write_file(says, json.dumps(dict(code=code, said=said, writes=WRITES, seconds=time.monotonic() - start)))
 
 
 @dataclass
@@ -230,14 +230,13 @@ def started(world, what, crash_at='', address=None, **kwargs):
 
 def command(world, what, crash_at='', after=None, **kwargs):
     "Run a command in a forked process, which may be killed at one of its writes, or after some seconds"
-    start = time.monotonic()
     p, says = started(world, what, crash_at, **kwargs)
     p.join(after or 120)
     if p.is_alive(): p.kill()
     p.join()
     there = json.loads(says.read_text()) if says.exists() else {}
     assert there or p.exitcode == KILLED, f'{what} ended with {p.exitcode} and said nothing'
-    return Outcome(p.exitcode == KILLED, **there, seconds=time.monotonic() - start)
+    return Outcome(p.exitcode == KILLED, **there)
 
 
 def in_process(world, what, crash_at='', **kwargs):
