@@ -35,7 +35,7 @@ from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, digest, html_table, to_json, unknown
 
 # %% ../nbs/12a_audit.ipynb #e5744813
-from .store import aliases, download_artifacts, get_params, is_left, list_versions, model_names
+from .store import aliases, download_artifacts, failed, get_params, is_left, list_versions, model_names
 from .evidence import (MANIFEST_FILE, MANIFEST_SCHEMA, Manifest,
     canonical, check_evidence, evidence_experiment, load_keys, make_manifest, manifest_text, read_run)
 from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
@@ -215,7 +215,9 @@ def opened_pin(
     if mark not in source.pins and re.fullmatch('[0-9a-f]{64}', mark):
         try:
             with source.folder('pins', mark, e.evidence['run_id']) as folder: raw = (folder/'pin.json').read_bytes()
-        except (MlopsKitError, OSError): raw = b''
+        except (MlopsKitError, OSError) as error:
+            if failed(error): raise
+            raw = b''
         source.pins[mark] = json.loads(raw) if digest(raw) == mark and is_pin(raw) else None
     if not source.pins.get(mark): source.stopped = e.seq
     return source.pins.get(mark)
@@ -771,7 +773,8 @@ def bundled_texts(
     params = {}
     for run in sorted(runs):
         try: params[f'runs/{run}.json'] = to_json(s.params(run)) + '\n'
-        except RegistryError: pass
+        except RegistryError as e:
+            if failed(e): raise
     return {BUNDLE_FILE: to_json(top) + '\n'} | params
 
 # %% ../nbs/12a_audit.ipynb #2d97172d
@@ -812,7 +815,8 @@ def pack_folder(bundle, case, kind, id, run)->None:
             names = {p.relative_to(folder).as_posix(): p for p in folder.rglob('*') if p.is_file()}
             for k in sorted(names):
                 if not (kind == 'models' and is_left(k)): pack(bundle, f'{kind}/{id}/{k}', names[k])
-    except (RegistryError, FileNotFoundError): pass
+    except (RegistryError, FileNotFoundError) as e:
+        if failed(e): raise
 
 # %% ../nbs/12a_audit.ipynb #6c599916
 MEMBER = re.compile(r'bundle\.json|runs/[\w-]+\.json|(pins|evidence|adopted|models)/[\w-]+(/[^/\\:\0]+)+')
