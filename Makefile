@@ -1,6 +1,7 @@
 # `make` alone prints the targets. Each sets up all that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadscope
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
@@ -21,10 +22,10 @@ demo: .venv/.ready ## the whole story on real flights: promoted, refused, replac
 test: quick slow spark ## all tests
 
 quick: .venv/.ready ## lessons, style, and the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow and not spark'
+	$(PYTEST) -m 'not slow and not spark'
 
 slow: .venv/.ready
-	$(BIN)/python -m pytest -m 'slow and not spark'
+	$(PYTEST) -m 'slow and not spark'
 
 .venv/.spark: .venv/.ready
 	$(BIN)/pip install -q -c constraints.txt -e '.[spark]'
