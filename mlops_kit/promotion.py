@@ -15,14 +15,15 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'decision_html', 'waived', 'Attempt', 'deciding_policy', 'keys_of', 'policy_changed', 'refused_policy',
            'refuse_return', 'topic_of', 'how_to', 'Judged', 'believed', 'read_judged', 'fetch_judged', 'wanted',
            'unbound', 'stale', 'shown_age', 'digests', 'other_data', 'quarantined', 'Ask', 'other_time', 'doubts',
-           'kept_evidence', 'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for', 'waivers_of', 'verdict_on',
-           'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision', 'open_attempt',
-           'fits_policy', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave', 'after', 'carry',
-           'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
-           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
-           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
-           'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
-           'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
+           'kept_evidence', 'no_evidence', 'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for',
+           'waivers_of', 'verdict_on', 'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision',
+           'open_attempt', 'fits_policy', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave',
+           'after', 'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back',
+           'fit_to_return', 'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
+           'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
+           'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
+           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
+           'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re
@@ -368,6 +369,19 @@ def kept_evidence(
         return None, [e.message.rstrip('.')]
     return judged, doubts(a, judged, files, ask)
 
+# %% ../nbs/12_promotion.ipynb #f5f3cda9
+def no_evidence(
+    a:Attempt,
+    judged, # `Judged`, or None
+    wrong, # Sentences
+)->EvidenceError: # To be raised by the caller
+    "Make the error for a promotion that no evidence decides"
+    hint = f'name the data to judge on, or run `mlops-kit gate {a.version.ref} --data … --policy …`.'
+    lost = judged and {*wrong} <= {f'it {SAYS[k]}' for k in ('champion', 'last_decision')}
+    won = next((e for e in reversed(a.seen.moves(a.alias)) if e.kind in ('promote', 'rollback')), None) if lost else None
+    who = f' ({won.actor} {won.decision} version {won.target["version"]} at {won.at}, entry {won.seq})' if won else ''
+    return EvidenceError(f'no evidence decides this promotion: {"; ".join(wrong)}{who}.', hint, exit_code=EXIT['conflict'] if lost else None)
+
 # %% ../nbs/12_promotion.ipynb #4116007f
 def evidence_for(
     a:Attempt,
@@ -378,7 +392,7 @@ def evidence_for(
     judged, wrong = kept_evidence(a, files, ask)
     broke = judged and ask.data is not None and any(v.status == 'error' for v in judged.verdicts)
     if not wrong and not broke: return judged
-    if ask.data is None: raise EvidenceError(f'no evidence decides this promotion: {"; ".join(wrong)}.', f'name the data to judge on, or run `mlops-kit gate {a.version.ref} --data … --policy …`.')
+    if ask.data is None: raise no_evidence(a, judged, wrong)
     return new_evidence(a, files, ask)
 
 def new_evidence(
