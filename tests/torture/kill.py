@@ -19,6 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from mlops_kit.core import write_file
 from torture.checks import broken, told
 from world import POLICY, World, command
 
@@ -228,7 +229,7 @@ def main():
         found, wrong = torture(world, [o for o in args.only.split(',') if o], args.next.split(','), times=args.random, seed=args.seed, show=lambda o: print(o, flush=True))
     total = {k: sum(o[k] for o in found.values()) for k in ('kill points', 'random kills', 'next commands', 'conflicts')}
     said = dict(schema='mlops_kit/torture/kill/1', store=args.store, seed=args.seed, **total, seconds=round(time.monotonic() - start), commands=found, broken=wrong)
-    if args.out: Path(args.out).write_text(json.dumps(said, indent=1) + '\n')
+    if args.out: write_file(args.out, json.dumps(said, indent=1) + '\n')
     print(json.dumps({k: v for k, v in said.items() if k != 'commands'}))
     return bool(wrong)
 

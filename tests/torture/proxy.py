@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from mlops_kit.core import write_file
 from torture.checks import broken, told
 from torture.kill import SCENES, crowd, fits, next_command, set_stage
 from world import command
@@ -210,7 +211,7 @@ def main():
     total = Counter()
     for o in found.values(): total.update({k: v for k, v in o.items() if k != 'seconds'})
     said = dict(schema='mlops_kit/torture/proxy/1', store=args.store, **total, seconds=round(time.monotonic() - start), commands=found, broken=wrong)
-    if args.out: Path(args.out).write_text(json.dumps(said, indent=1) + '\n')
+    if args.out: write_file(args.out, json.dumps(said, indent=1) + '\n')
     print(json.dumps({k: v for k, v in said.items() if k != 'commands'}))
     return bool(wrong)
 

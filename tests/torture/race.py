@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from mlops_kit.core import EXIT, MlopsKitError
+from mlops_kit.core import EXIT, MlopsKitError, write_file
 from torture.checks import broken
 from world import POLICY, PRELOAD, World
 
@@ -214,7 +214,7 @@ def main():
             if proxy: proxy.by_chance(args.proxy, args.seed)
             found, bad = raced(world, args.processes, args.decisions, args.seed, args.kills, proxy)
     said = dict(schema='mlops_kit/torture/race/1', store=args.store, seed=args.seed, first_version=birth, **found, broken=wrong + bad)
-    if args.out: Path(args.out).write_text(json.dumps(said, indent=1) + '\n')
+    if args.out: write_file(args.out, json.dumps(said, indent=1) + '\n')
     print(json.dumps(said, indent=1))
     return bool(wrong + bad)
 
