@@ -26,8 +26,9 @@ from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, Regist
 from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial, policy_of, read_day, rejections, same_name,
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
-from .ledger import MOVES, identity, ledger, pin_of
+from .ledger import MOVES, identity, ledger, pin_of, put_pin
 from .registry import check_reason, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
+from .store import run_files
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
 def pinned_policy(
@@ -264,7 +265,10 @@ def matter(version, to, store, evidence, rollback, policy)->Matter:
     "Open what a person names: a version for an alias, or a changed policy"
     if policy is None: return open_matter(version, to, store, evidence, rollback)
     if evidence or rollback: raise MlopsKitError('a changed policy rests on no evidence and is no rollback.', 'leave --evidence and --rollback out.')
-    return open_change(str(version), policy, store)
+    m = open_change(str(version), policy, store)
+    at = f'pins/{m.evidence["digest"]}'
+    if f'{at}/pin.json' not in run_files(m.book.store, m.book.run_id, at): put_pin(m.book.store, m.book.run_id, proposed(policy))
+    return m
 
 # %% ../nbs/11a_approval.ipynb #2cdc8901
 def own_word(
