@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, now, unknown
 
 # %% ../nbs/11a_approval.ipynb #41c84348
-from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial, policy_of, read_day, rejections, same_name,
+from .consent import (WORDS, Tally, Topic, asked, author_of, last_words, lasts, partial, policy_of, read_day, rejections, same_name,
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
 from .ledger import MOVES, identity, ledger, pin_of, put_pin
@@ -379,9 +379,10 @@ def refuse_lockout(
     people = {same_name(k['person']) for k in new['keys'].values()}
     policy, where = policy_of(new), 'put public keys into the folder that the policy names.'
     if new['required'] and not people: raise PolicyError('the policy asks for signatures, and no key lies beside it.', where)
-    asks = strictest(policy)
-    most = max(asks.required, len(asks.roles))
-    if most > len(people): raise PolicyError(f'the policy asks {most} people to agree, and the keys beside it are of {len(people)}.', where)
+    for alias, stage in policy.stages.items():
+        asks, roles = stage.approvals, {k['role'] for k in new['keys'].values()}
+        if asked(asks) > len(people): raise PolicyError(f'the policy asks {asked(asks)} people to agree to `{alias}`, and the keys beside it are of {len(people)}.', where)
+        if lost := [o for o in asks.roles if o not in roles]: raise PolicyError(f'the policy asks for somebody in the role `{lost[0]}`, and no key beside it has that role.', where)
 
 # %% ../nbs/11a_approval.ipynb #30b87f90
 def change_count(

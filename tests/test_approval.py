@@ -484,7 +484,8 @@ def both(world):
 
 def test_nobody_can_lock_everybody_out(tmp_path, monkeypatch):
     world = small(tmp_path, monkeypatch, POLICY)
-    for text, said in [(POLICY.replace('gates: [performance]', 'gates: [performance], approvals: {required: 3}'), 'asks 3 people to agree, and the keys beside it are of 2')]:
+    for text, said in [(POLICY.replace('gates: [performance]', 'gates: [performance], approvals: {required: 3}'), 'asks 3 people to agree to `champion`, and the keys beside it are of 2'),
+                       (POLICY.replace('gates: [performance]', 'gates: [performance], approvals: {required: 1, roles: [legal]}'), 'the role `legal`, and no key')]:
         world.policy.write_text(text)
         with pytest.raises(PolicyError, match=said): world.change()
     world.policy.write_text(POLICY)
