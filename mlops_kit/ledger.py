@@ -31,8 +31,8 @@ from .evidence import Key, actor, canonical, find_key, has_evidence, sign
 from .entry import (ENTRY, ENTRY_SCHEMA, HANDED, KINDS, MOST_BYTES, MOST_REASON, MOVES, Entry,
     form_faults, identity, is_identity, is_ref, key_of_seq, read_entry, signer, speaker)
 from .consent import WORDS, dissent, policy_of
-from .store import (Store, create_experiment, delete_run, download_artifacts, experiment_names, find_experiment, get_params, get_version,
-    holder_of, log_param_once, run_files, set_alias, start_run, upload)
+from .store import (Store, create_experiment, delete_run, experiment_names, find_experiment, get_params, get_version, holder_of, log_param_once,
+    read_artifact, set_alias, start_run, upload)
 
 # %% ../nbs/08_ledger.ipynb #dd0cf770
 @dataclass
@@ -305,10 +305,9 @@ def open_pin(
 )->dict: # digest, text, keys, required; None where it is missing or changed
     "Fetch what an entry pins, and see that it is what the entry says"
     mark = e.evidence['digest']
-    if mark not in PINS and re.fullmatch('[0-9a-f]{64}', mark) and f'pins/{mark}/pin.json' in run_files(store, e.evidence['run_id'], f'pins/{mark}'):
-        with tempfile.TemporaryDirectory() as tmp:
-            raw = (download_artifacts(store, e.evidence['run_id'], f'pins/{mark}', Path(tmp)/'pin')/'pin.json').read_bytes()
-        if digest(raw) == mark and is_pin(raw): PINS[mark] = json.loads(raw)
+    if mark not in PINS and re.fullmatch('[0-9a-f]{64}', mark):
+        raw = read_artifact(store, e.evidence['run_id'], f'pins/{mark}/pin.json')
+        if raw and digest(raw) == mark and is_pin(raw): PINS[mark] = json.loads(raw)
     return dict(PINS[mark]) if mark in PINS else None
 
 # %% ../nbs/08_ledger.ipynb #e1e2611b

@@ -48,7 +48,7 @@ from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, polic
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, read_run
 from .runner import believe, check_shape, find_gates, run_gates
-from .store import failed, fetch_uri, find_runs, get_run, model_names, run_files
+from .store import failed, find_runs, model_names, read_artifact
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
 DECISIONS = {'promoted': EXIT['yes'], 'rolled back': EXIT['yes'], 'reconciled': EXIT['yes'],
@@ -930,11 +930,8 @@ def read_decision(
     run_id:str, # Of MLflow's run
 )->dict: # None where nothing was decided on this evidence
     "Read the decision that was left on an evidence run"
-    if 'decision.json' not in run_files(store, run_id): return None
-    with TemporaryDirectory() as tmp:
-        uri = get_run(store, run_id).info.artifact_uri
-        fetch_uri(store, f'{uri}/decision.json', 'read a decision')(Path(tmp)/'d')
-        return json.loads((Path(tmp)/'d'/'decision.json').read_text(encoding='utf-8'))
+    raw = read_artifact(store, run_id, 'decision.json')
+    return raw and json.loads(raw)
 
 # %% ../nbs/12_promotion.ipynb #10d43d1c
 def history(

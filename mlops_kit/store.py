@@ -18,7 +18,8 @@ __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS'
            'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored', 'stored',
            'create_model', 'pages', 'model_names', 'create_version', 'get_version', 'list_versions', 'aliases',
            'holder_of', 'get_alias', 'set_alias', 'get_run', 'get_params', 'log_param_once', 'Run', 'start_run',
-           'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts']
+           'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts',
+           'read_artifact']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -881,3 +882,14 @@ def download_artifacts(
     uri = get_run(store, run_id).info.artifact_uri
     want = {k.removeprefix(above): v for k,v in listing(store, uri, f'the run `{run_id}`', path or None).items()}
     return fetched(dest, want, f'run {run_id}', fetch_uri(store, f'{uri}/{path}'.rstrip('/'), f'fetch the files of the run `{run_id}`'))
+
+# %% ../nbs/06_store.ipynb #79c8346e
+def read_artifact(
+    store:Store,
+    run_id:str, # Of the run
+    path:str, # A file of the run
+)->bytes: # None where it is not there
+    "Read one file of a run"
+    uri = get_run(store, run_id).info.artifact_uri
+    if path not in listing(store, uri, f'the run `{run_id}`', path.rpartition('/')[0] or None): return None
+    with tempfile.TemporaryDirectory() as tmp: return Path(fetch_uri(store, f'{uri}/{path}', f'fetch `{path}` of the run `{run_id}`')(Path(tmp)/'file')).read_bytes()
