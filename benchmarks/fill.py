@@ -58,12 +58,20 @@ def section(name, found):
     return '\n'.join(parts)
 
 
+def rollback_section(found):
+    "From the command to the visible alias, beside a bare alias write"
+    rows = [['store', 'bare alias, s', 'rollback, s', 'ratio', 'goal', '']] + [
+        [k, f'{o["seconds"]["bare"]:.3f}', f'{o["seconds"]["rollback"]:.3f}', f'{o["ratio"]:.2f}', f'at most {o["goal"]}', 'met' if o['ratio'] <= o['goal'] else 'missed'] for k, o in found.items()]
+    return '## Going back: `rollback.py`\n\nMedians of processes of their own, without their imports. A rollback hashes the files, loads the model and has it answer its stored example before the alias moves.\n\n' + table(rows)
+
+
 def fill(folder=HERE):
     "Replace what follows the mark in the README by the figures that there are"
     readme = Path(folder)/'README.md'
     above = readme.read_text(encoding='utf-8').partition(BELOW)[0]
     there = [(k, Path(folder)/f'out/{k}.json') for k in TITLES]
     parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
+    if (kept := Path(folder)/'out/rollback.json').exists(): parts.append(rollback_section(json.loads(kept.read_text(encoding='utf-8'))))
     readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
 
 

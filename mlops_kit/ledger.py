@@ -489,7 +489,8 @@ def pin(
     key:Key=None, # Of the person who changes the policy
     reason:str='', # Why
 )->Entry: # None where it is pinned already
-    "Pin a policy and its keys"
+    "Pin a policy and its keys, raising `PolicyError` for what nobody could read again"
+    if not (policy_of(new) and is_pin(canonical(new))): raise PolicyError('a key does not have the digest of its public half as its id.', 'read the keys with `load_keys`.')
     found_ledger(led)
     chain = led.read()[0]
     old = chain.pin

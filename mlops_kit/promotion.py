@@ -377,7 +377,7 @@ def no_evidence(
 )->EvidenceError: # To be raised by the caller
     "Make the error for a promotion that no evidence decides"
     hint = f'name the data to judge on, or run `mlops-kit gate {a.version.ref} --data … --policy …`.'
-    lost = judged and {*wrong} <= {f'it {SAYS[k]}' for k in ('champion', 'last_decision')}
+    lost = judged and not a.vacant and {*wrong} <= {f'it {SAYS[k]}' for k in ('champion', 'last_decision')}
     won = next((e for e in reversed(a.seen.moves(a.alias)) if e.kind in ('promote', 'rollback')), None) if lost else None
     who = f' ({won.actor} {won.decision} version {won.target["version"]} at {won.at}, entry {won.seq})' if won else ''
     return EvidenceError(f'no evidence decides this promotion: {"; ".join(wrong)}{who}.', hint, exit_code=EXIT['conflict'] if lost else None)

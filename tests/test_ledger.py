@@ -12,7 +12,7 @@ import pytest
 
 from mlops_kit import ledger as lg
 from mlops_kit import store as st
-from mlops_kit.core import EXIT, EvidenceError, RegistryError, digest
+from mlops_kit.core import EXIT, EvidenceError, PolicyError, RegistryError, digest
 from mlops_kit.evidence import canonical, make_key, sign
 
 pytestmark = pytest.mark.filterwarnings('ignore:The ``noload`` loader:DeprecationWarning') # MLflow 3.17 on SQLAlchemy 2.1
@@ -157,6 +157,13 @@ def test_one_changed_byte_in_the_database(tiny, store_uri, seq, kept):
 
 def test_somebody_elses_policy_cannot_crown_anything(tiny):
     with pytest.raises(RegistryError, match='not signed by a pinned key'): tiny.led.pin(UNSIGNED, {}, tiny.eve)
+    assert tiny.led.pinned()['text'] == SIGNED
+
+
+def test_what_nobody_could_read_again_is_not_pinned(tiny):
+    ben = dict(person='Ben', role='', public=tiny.ben.public)
+    for text, keys, said in [('signing: {required: true}', tiny.keys, 'is missing'), (SIGNED + '# new\n', {tiny.ana.keyid: ben}, 'digest of its public half')]:
+        with pytest.raises(PolicyError, match=said): tiny.led.pin(text, keys, tiny.ana)
     assert tiny.led.pinned()['text'] == SIGNED
 
 

@@ -272,12 +272,15 @@ def test_a_server_keeps_a_ledger(server, tmp_path, model):
     v = st.create_version(store, 'signed', st.log_files(store, model, 'signed', st.start_run(store, 'signed', 'r')))
     target = identity(vars(v) | dict(manifest='0'*64))
     led = ledger(store, 'signed')
-    policy = led.pin('signing: {required: true}', {ana.keyid: dict(person='Ana', role='', public=ana.public)}, ana).policy
+    text = 'model: signed\ntask: binary\ntarget: late\nowner: Ana\nsigning: {required: true}\nstages: {champion: {gates: [drift]}}\n'
+    proof = dict(run_id=st.start_run(store, 'mlops_kit/evidence/signed', 'r'), digest='e'*64)
+    st.log_batch(store, proof['run_id'], dict(evidence=proof['digest'], manifest=target['manifest']))
+    policy = led.pin(text, {ana.keyid: dict(person='Ana', role='', public=ana.public)}, ana).policy
     led.append('register', 'candidate', target, base=None, decision='registered', key=ana)
-    led.append('rollback', 'champion', target, base=None, decision='rolled back', policy=policy, key=ana)
+    led.append('promote', 'champion', target, base=None, decision='promoted', evidence=proof, policy=policy, key=ana)
     assert [project(led, a) for a in ('candidate', 'champion', 'champion')] == ['moved', 'moved', 'ok']
     again = ledger(st.connect(server[0]), 'signed')
-    assert [(e.kind, e.actor, e.verified) for e in again.entries(all=True)] == [('policy', 'Ana', True), ('register', 'Ana', True), ('rollback', 'Ana', True)]
+    assert [(e.kind, e.actor, e.verified) for e in again.entries(all=True)] == [('policy', 'Ana', True), ('register', 'Ana', True), ('promote', 'Ana', True)]
     assert st.aliases(store, 'signed') == dict(candidate=1, champion=1)
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 from mlops_kit.core import MlopsKitError, write_file
 from servers import File
@@ -73,7 +74,7 @@ class World:
         from mlops_kit.registry import quiet
         from mlops_kit.store import set_alias
         model, df = fitted(upside_down), flights()
-        with quiet():
+        with quiet(), mock.patch.dict(os.environ): # MLflow tells its address to all processes that come after
             mlflow.set_tracking_uri((store := self.store).address)
             mlflow.set_registry_uri(store.address)
             found = mlflow.get_experiment_by_name('plain')
