@@ -90,13 +90,20 @@ def headline(folder=HERE):
 TORTURED = '<!-- What follows is written by benchmarks/fill.py from benchmarks/out/torture_*.json -->'
 
 
+def lost_text(network):
+    "What a bad network did to a race"
+    if not network: return ''
+    said = [f'{network[k]} {what}' for k, what in dict(request='requests lost', reply='replies lost', late='requests late').items() if network.get(k)]
+    return f', through a network with {", ".join(said)} of {sum(network.values())}'
+
+
 def torture_lines(found):
     "What was killed, raced and changed, and what broke"
     rows = [['run', 'store', 'what was done', 'broken']]
     for o in found:
         kind = o['schema'].split('/')[2] if 'schema' in o else 'fuzz'
         if kind == 'kill': did = f'{o["kill points"]} kills before and after a write' + (f', {o["random kills"]} at random moments' if o['random kills'] else '') + f'; {o["next commands"]} commands afterwards'
-        elif kind == 'race': did = f'{o["processes"]} processes, {o["decisions"]} decisions out of {o["attempts"]} attempts' + (f'; the network: {", ".join(f"{v} {k}" for k, v in o["network"].items())}' if o.get('network') else '')
+        elif kind == 'race': did = f'{o["processes"]} processes, {o["decisions"]} decisions out of {o["attempts"]} attempts' + lost_text(o.get('network'))
         else: did = f'{o["mutations"]} changes of one thing, {o["detected"]} found and named'
         rows.append([kind, o.get('store', 'sqlite and bundle'), did, len(o.get('broken') or o.get('missed') or [])])
     return rows
