@@ -167,7 +167,8 @@ def sentence(
     return re.sub(r'(?<=://)[^/\s]*@', '', line)[:300].rstrip('.')
 
 # %% ../nbs/06_store.ipynb #ae9e75cf
-HINTS = {'readonly|read-only|permission|status 40[13]': 'it is read-only for you: ask for write access, or name another store.',
+HINTS = {'status 403': 'your account may not do that: ask whoever runs the store, or hand your word in with --hand-in.',
+    'readonly|read-only|permission|status 401': 'it is read-only for you: ask for write access, or name another store.',
     'locked': 'another process is writing into it; run the command again.',
     'No space|disk is full|File too large|disk I/O|quota': 'make room, then run the command again: it reads first what was written.',
     'mlflow db upgrade': 'take a backup, then run `mlflow db upgrade` on it.'}
