@@ -104,6 +104,7 @@ def torture_lines(found):
         kind = o['schema'].split('/')[2] if 'schema' in o else 'fuzz'
         if kind == 'kill': did = f'{o["kill points"]} kills before and after a write' + (f', {o["random kills"]} at random moments' if o['random kills'] else '') + f'; {o["next commands"]} commands afterwards'
         elif kind == 'race': did = f'{o["processes"]} processes, {o["decisions"]} decisions out of {o["attempts"]} attempts' + lost_text(o.get('network'))
+        elif kind == 'proxy': did = ', '.join(f'{o[k]} {k}' for k in o if k not in ('schema', 'store', 'seconds', 'commands', 'broken'))
         else: did = f'{o["mutations"]} changes of one thing, {o["detected"]} found and named'
         rows.append([kind, o.get('store', 'sqlite and bundle'), did, len(o.get('broken') or o.get('missed') or [])])
     return rows
