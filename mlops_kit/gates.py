@@ -10,8 +10,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/gates.html.md"""
 __all__ = ['GATES', 'REPORTS', 'REASONS', 'Model', 'open_model', 'cache_folder', 'moment', 'Candidate', 'shared_profile',
            'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data', 'open_policy',
            'fits_policy', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate', 'drift_gate',
-           'performance_gate', 'known_gates', 'ask', 'judged', 'write_report', 'judge', 'judge_gate',
-           'candidate_of_run', 'verified_model', 'read_run']
+           'performance_gate', 'fairness_gate', 'behaviour_gate', 'governance_gate', 'known_gates', 'ask', 'judged',
+           'write_report', 'judge', 'judge_gate', 'candidate_of_run', 'verified_model', 'read_run']
 
 # %% ../nbs/10_gates.ipynb #996cf369
 import json
@@ -240,7 +240,33 @@ def performance_gate(
     return performance_checks(y, ours, theirs[0] if theirs else None, config=c.policy.gate('performance'), task=c.task,
         classes=c.model.lineage.get('classes'))
 
-GATES = dict(contract=contract_gate, data_quality=data_quality_gate, drift=drift_gate, performance=performance_gate)
+# %% ../nbs/10_gates.ipynb #a3064141
+def fairness_gate(
+    c:Candidate,
+)->list: # Of `Check`
+    "Ask whether it holds for every group"
+    from mlops_kit.fairness import fairness_checks
+    return fairness_checks(c)
+
+# %% ../nbs/10_gates.ipynb #75c08bc0
+def behaviour_gate(
+    c:Candidate,
+)->list: # Of `Check`
+    "Ask whether it loads, answers, and answers in time"
+    from mlops_kit.behaviour import behaviour_checks
+    return behaviour_checks(c)
+
+# %% ../nbs/10_gates.ipynb #bfc2b652
+def governance_gate(
+    c:Candidate,
+)->list: # Of `Check`
+    "Ask whether a reviewer could answer for it"
+    from mlops_kit.governance import governance_checks
+    return governance_checks(c)
+
+# %% ../nbs/10_gates.ipynb #4e5490ad
+GATES = dict(contract=contract_gate, data_quality=data_quality_gate, drift=drift_gate, performance=performance_gate,
+    fairness=fairness_gate, behaviour=behaviour_gate, governance=governance_gate)
 REPORTS = dict(data_quality='Data quality', drift='Drift')
 REASONS = dict(no_contract='register the version again with `contract=`', crashed='read what broke in the message; it is a fault of the gate or of the model')
 

@@ -210,15 +210,18 @@ def score_rows(
     table, # `Table` of n rows
     target:str, # The column to predict
     models, # A (scorer, features) pair for each model
-)->list: # Arrays: the target (n,), then each model's predictions, row by row
+    also=(), # Names of more columns that are wanted row by row, such as those of groups
+)->list: # Arrays: the target (n,), then each model's predictions; with `also` a DataFrame of those columns last
     "Score the rows of a table with several models in one pass"
     import numpy as np, pyarrow as pa
-    names, y, found = list(dict.fromkeys([target, *(c for _,features in models for c in features)])), [], [[] for _ in models]
+    kept, found = list(dict.fromkeys([target, *also])), [[] for _ in models]
+    names, rest = list(dict.fromkeys([*kept, *(c for _,features in models for c in features)])), []
     for b in table.batches(names):
-        y.append(b.select([target]))
+        rest.append(b.select(kept))
         frame = b.to_pandas()
         for (score, features), into in zip(models, found): into.append(np.asarray(score(frame[list(features)])))
-    return [pa.Table.from_batches(y).to_pandas()[target].to_numpy(), *map(np.concatenate, found)]
+    rest = pa.Table.from_batches(rest).to_pandas()
+    return [rest[target].to_numpy(), *map(np.concatenate, found), *([rest[list(also)]] if also else [])]
 
 # %% ../nbs/09_registry.ipynb #8e758970
 def probabilities(

@@ -8,7 +8,7 @@ import toy
 from conftest import ROOT
 
 from mlops_kit.core import EXIT, PolicyError, file_digest, schema
-from mlops_kit.policy import (BUILT_IN, METHODS, METRICS, USUAL, OwnGate, default_policy, load_policy, parse_age, parse_policy, policy_schema,
+from mlops_kit.policy import (USUAL_GATES, METHODS, METRICS, USUAL, OwnGate, default_policy, load_policy, parse_age, parse_policy, policy_schema,
     policy_text)
 
 GOOD = '''model: flight-delay
@@ -168,7 +168,7 @@ def test_what_init_writes_loads_and_equals_the_defaults(task):
 def test_defaults():
     assert default_policy().gate('performance').metrics == {}
     assert default_policy('binary').digest == default_policy('binary').digest != default_policy('regression').digest
-    assert default_policy().path is None and tuple(default_policy().stage('champion').gates) == BUILT_IN
+    assert default_policy().path is None and tuple(default_policy().stage('champion').gates) == USUAL_GATES
     with pytest.raises(PolicyError, match='did you mean `binary`'): default_policy('binry')
 
 
