@@ -19,6 +19,7 @@ __all__ = ['UNKNOWN', 'holder_in_mlflow', 'refuse_judgeable', 'flavors_of', 'ref
 import warnings
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_json, unknown, write_file
 
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
@@ -224,7 +225,7 @@ def take_in(
         except MlopsKitError as e: raise type(e)(f'`{found.name}/{found.version}` cannot be adopted: {e.message}', e.hint, e.exit_code) from None
         refuse_moved(store, alias, found)
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
-        upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}')
+        upload(store, book.run_id, folder/'mlops_kit', f'{ADOPTED}/{manifest.digest}/{token_hex(4)}/mlops_kit')
     version = Version(found.name, found.version, found.model_id, found.created, manifest.digest, lineage)
     read_lineage(store, found.name, identity(version))
     if not enter_adoption(book, alias, version, policy, key, reason): return adopted_before(book, alias)

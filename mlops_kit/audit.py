@@ -12,7 +12,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 
 # %% auto #0
 __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding', 'weighed',
-           'many', 'places', 'guarded', 'Source', 'local', 'stored_folder', 'elsewhere', 'evidence_runs',
+           'many', 'places', 'guarded', 'Source', 'local', 'stored_folder', 'kept_copy', 'elsewhere', 'evidence_runs',
            'store_source', 'opened_pin', 'read_entries', 'read_far', 'content', 'Case', 'open_case', 'hand_of',
            'void_findings', 'open_findings', 'marks', 'marked', 'done_findings', 'signature_findings', 'pin_findings',
            'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding', 'file_faults', 'manifest_at',
@@ -156,11 +156,19 @@ def stored_folder(
     mine, below = (id, '') if kind == 'evidence' else (run, f'{kind}/{id}')
     if kind == 'models': uri = store.read(f'find the files of `{name}/{id}`', lambda c: c.get_model_version_download_uri(name, id))
     else: uri = store.read(f'find the run `{mine}`', lambda c: c.get_run(mine)).info.artifact_uri
-    if here := local(uri): yield here/('' if kind == 'models' else below)
+    if here := local(uri): yield kept_copy(here/below, id) if kind == ADOPTED else here/('' if kind == 'models' else below)
     else:
         with TemporaryDirectory() as tmp:
-            fetch = partial(fetch_source, store, name, int(id)) if kind == 'models' else partial(download_artifacts, store, mine, below)
-            yield fetch(Path(tmp)/'it')
+            fetch = {'models': partial(fetch_source, store, name), ADOPTED: partial(fetch_adopted, store, name)}.get(kind)
+            yield fetch(int(id) if kind == 'models' else id, Path(tmp)/'it') if fetch else download_artifacts(store, mine, below, Path(tmp)/'it')
+
+def kept_copy(
+    above:Path, # Where the ledger keeps copies about an adopted version
+    manifest:str, # Its digest
+)->Path: # A folder; it is not there where no copy is
+    "Choose the first copy that is whole, else the last"
+    copies = sorted(above.iterdir()) if above.is_dir() else [above/'none']
+    return next((o for o in copies if is_whole(o, manifest)), copies[-1])/'mlops_kit'
 
 # %% ../nbs/12a_audit.ipynb #397eb090
 def elsewhere(

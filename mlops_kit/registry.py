@@ -18,12 +18,12 @@ __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FIL
            'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle', 'carry_out', 'plain', 'at_rest',
            'settled', 'settle_all', 'make_candidate', 'refuse_conflict', 'vacant', 'pin_first', 'enter', 'open_store',
            'policy_for', 'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found',
-           'fetch_logged', 'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage',
+           'fetch_logged', 'is_whole', 'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage',
            'open_version', 'same_version', 'resolve', 'alias_version', 'fetch_version', 'fetch_source', 'files_at',
            'model_files', 'meant', 'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
-import json, re, threading, warnings
+import json, re, shutil, threading, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -34,7 +34,7 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
 
 # %% ../nbs/09_registry.ipynb #d38962cf
 from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_uri, fetched, get_alias, holder_of,
-    list_files, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, start_run, walk, without_user)
+    list_files, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, walk, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
 from .ledger import MOST_REASON, is_same, find_ledger, holder, is_there, ledger, project, stands
 
@@ -475,7 +475,6 @@ def fill(
     **said, # sources, owner, intended_use, registered_by
 )->dict: # The lineage
     "Write all files of a version, its manifest last"
-    import shutil
     from mlops_kit.profile import PROFILE_FILE, profile
     found = profile(t.train)
     place_model(model, folder, t, gaps_of(found, t.features), trusted)
@@ -790,6 +789,17 @@ def fetch_logged(
     uri = store.read(doing, lambda c: c.get_logged_model(model_id)).artifact_location
     return fetched(dest, want, model_id, fetch_uri(store, f'{uri}/{below}'.rstrip('/'), doing))
 
+def is_whole(
+    folder:Path, # A copy of what the ledger keeps about an adopted version
+    manifest:str, # Its digest
+)->bool:
+    "Tell whether every file of a copy is there as the manifest says"
+    try: found = read_manifest(folder)
+    except EvidenceError: return False
+    ours = {k: v for k,v in found.files.items() if k.startswith('mlops_kit/')}
+    return found.digest == manifest and all((folder/k).is_file() and file_digest(folder/k) == v for k,v in ours.items())
+
+# %% ../nbs/09_registry.ipynb #f5bd1b5a
 def fetch_adopted(
     store, # `Store`
     name:str, # The registered model
@@ -797,10 +807,19 @@ def fetch_adopted(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch what the ledger keeps about an adopted version"
+    from tempfile import TemporaryDirectory
     run_id, above = find_ledger(store, name), f'{ADOPTED}/{manifest}'
-    there = run_id and any(k.startswith(f'{above}/') for k in run_files(store, run_id))
-    if not there: raise EvidenceError(f'a version of `{name}` has lost its manifest, which says which files belong to it: {manifest[:16]}.', 'do not load it; take another version.')
-    return download_artifacts(store, run_id, above, dest)
+    copies = sorted({k.split('/')[2] for k in (run_files(store, run_id, above) if run_id else {})})
+    for copy in copies:
+        with TemporaryDirectory() as tmp:
+            try: part = download_artifacts(store, run_id, f'{above}/{copy}', Path(tmp)/'copy')
+            except RegistryError:
+                if copy == copies[-1]: raise
+                continue
+            if is_whole(part, manifest) or copy == copies[-1]:
+                ours = part/'mlops_kit'
+                return fetched(dest, sizes(ours), f'run {run_id}', lambda o: Path(shutil.copytree(ours, o)))
+    raise EvidenceError(f'a version of `{name}` has lost its manifest, which says which files belong to it: {manifest[:16]}.', 'do not load it; take another version.')
 
 # %% ../nbs/09_registry.ipynb #c02a7491
 def logged_files(

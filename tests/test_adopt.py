@@ -254,7 +254,7 @@ TAMPER = {
 @pytest.mark.parametrize('how', TAMPER)
 def test_tampering_is_noticed_before_it_is_loaded(replaced, how):
     from mlops_kit.registry import _LOADED, load
-    parts = next((replaced.folder/'mlartifacts').rglob('adopted')).iterdir().__next__()
+    parts = next((replaced.folder/'mlartifacts').rglob('adopted/*/*/mlops_kit'))
     TAMPER[how](replaced, parts)
     _LOADED.clear()
     with pytest.raises(EvidenceError, match='.') as e: load('tiny/1', replaced.store)
@@ -310,6 +310,18 @@ def test_threads_adopt_at_once(world):
     head = world.book().head('champion')
     assert found == [head.target['manifest']]*3
     whole(world)
+
+
+def test_a_copy_that_somebody_left_half_written_is_passed_over(adopted):
+    from mlops_kit.audit import verify
+    from mlops_kit.registry import _LOADED, load
+    parts, before = next((adopted.folder/'mlartifacts').rglob('adopted/*/*/mlops_kit')), verify('tiny', adopted.store)
+    for name in ('0', 'z'):
+        shutil.copytree(parts, half := parts.parent.with_name(name)/'mlops_kit')
+        (half/'example.parquet').write_bytes(b'')
+        (half/'manifest.json').unlink()
+    _LOADED.clear()
+    assert load('tiny/1', adopted.store) and verify('tiny', adopted.store).to_dict() == before.to_dict()
 
 
 @pytest.mark.slow
