@@ -33,7 +33,7 @@ SHARED = ('mlflow', 'mlflow.store.tracking.sqlalchemy_store', 'mlflow.store.mode
           'mlflow.store.model_registry.rest_store', 'sqlite3', 'psycopg')
 OURS = ('mlflow.sklearn', 'mlflow.pyfunc', 'mlflow.artifacts', 'mlflow.store.artifact.models_artifact_repo', 'mlflow.store.artifact.mlflow_artifacts_repo',
         'mlflow.store.artifact.local_artifact_repo', 'skops.io', 'pandas', 'pyarrow.parquet', 'pyarrow.dataset', 'sklearn.pipeline', 'sklearn.compose', 'sklearn.impute',
-        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'rfc8785', 'yaml', 'mlops_kit.policy', 'mlops_kit.promotion')
+        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'narwhals._pandas_like.namespace', 'rfc8785', 'yaml', 'mlops_kit.policy', 'mlops_kit.promotion')
 
 
 def once(what, address):

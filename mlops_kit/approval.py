@@ -207,7 +207,7 @@ def say(
 ): # The `Entry`, and whether it is new
     "Write down what a person said, unless it is said already"
     for left in reversed(range(TRIES)):
-        seen = m.book.mark()
+        seen = m.book.read()
         if (old := already()) is not None: return old, False
         refuse_late(m)
         try: return m.book.append(kind, m.topic.alias, m.version, base=None, decision=decision, evidence=m.evidence,

@@ -481,7 +481,7 @@ def take(
     if w.at > now(): raise EvidenceError(f'it is of {w.at}, and this clock says {now()}.', 'it is taken when that time has come; or set the clock.')
     made = check_registration(book, w, dry_run) if w.kind == 'register' else None
     for left in reversed(range(TRIES)):
-        seen = book.mark()
+        seen = book.read()
         refuse_again(book, w)
         target = made if w.kind == 'register' else check_word(book, w)
         if dry_run: return w
@@ -500,7 +500,7 @@ def append_word(
     target, # `Version`
     base:dict, # Identity of the version that held the alias; None unless it is moved
     key, # `Key` of the promoter's account
-    seen:str, # From `mark`
+    seen, # The ledger's `Reading`: nothing was written since
 ): # `Entry`
     "Write a word into the ledger as its person's"
     return book.append(w.kind, w.alias, target, base=base, decision=w.decision, evidence=w.evidence, policy=w.policy, reason=w.reason,

@@ -342,9 +342,6 @@ class Reading(NamedTuple):
     def pinned(self):
         "The pinned policy: digest, text, keys; or None"
         return self.chain.pin
-    def mark(self):
-        "What the next entry follows: for `append(seen=…)`"
-        return self.chain.previous
     def is_done(self, entry):
         "Tell whether an entry's alias was set and read back"
         return entry.digest in self.chain.done
@@ -367,7 +364,6 @@ class Ledger:
     def head(self, alias): return self.read().head(alias)
     def last_decision(self, alias): return self.read().last_decision(alias)
     def pinned(self): return self.read().pinned()
-    def mark(self): return self.read().mark()
     def is_done(self, entry): return self.read().is_done(entry)
     def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None, seen=None, handed=None):
         "Write the next entry, raising `RegistryError` with exit code 6 where somebody else was faster"
@@ -437,12 +433,11 @@ def append(
     e:Entry, # All but place, time and signature
     key:Key=None, # Of the person who decides; found unless given
     pin:dict=None, # What it pins
-    seen:str=None, # From `mark`: refuse if anything was written since
+    seen:Reading=None, # What the decision rests on: refuse if anything was written since
 )->Entry:
     "Write the next entry of a ledger"
     found_ledger(led)
-    chain, key = led.read()[0], key or find_key()
-    if seen not in (None, chain.previous): raise RegistryError(f'something was written into the ledger of `{led.name}` meanwhile.', 'run the command again.', exit_code=EXIT['conflict'])
+    chain, key = (seen or led.read()).chain, key or find_key()
     if chain.here >= MOST_ENTRIES: chain = turned(led, chain, key)
     signed_entry(e, chain, (chain.pin or pin or {}).get('keys', {}), key)
     require_fit(e, chain, pin)
@@ -492,11 +487,12 @@ def pin(
     "Pin a policy and its keys, raising `PolicyError` for what nobody could read again"
     if not (policy_of(new) and is_pin(canonical(new))): raise PolicyError('a key does not have the digest of its public half as its id.', 'read the keys with `load_keys`.')
     found_ledger(led)
-    chain = led.read()[0]
+    seen = led.read()
+    chain = seen.chain
     old = chain.pin
     if old and {k: old[k] for k in new} == new: return None
     e = Entry(0, 'policy', led.name, decision='changed' if old else 'pinned', evidence=put_pin(led.store, chain.runs[-1], new), policy=new['digest'], reason=reason)
-    return append(led, e, key, new, chain.previous)
+    return append(led, e, key, new, seen)
 
 # %% ../nbs/08_ledger.ipynb #539b200c
 def mark_done(

@@ -488,7 +488,7 @@ def decide(
         if stopped := stop(): return stopped
         if a.dry_run: return a.decided(decision, reasons, **found)
         try:
-            entry = write_decision(a, kind, decision, found.get('evidence'), a.seen.mark())
+            entry = write_decision(a, kind, decision, found.get('evidence'))
             state = settle(a.book, a.alias)
         except RegistryError as e:
             if e.exit_code != EXIT['conflict']: raise
@@ -503,10 +503,10 @@ def moved_on(a:Attempt, head)->str: # '' where it was not
     if (head and head.digest) == (a.head and a.head.digest): return ''
     return f'`{a.alias}` was decided meanwhile: {head.actor} {head.decision} {name_of(head.target)} (entry {head.seq})'
 
-def write_decision(a:Attempt, kind, decision, evidence, seen):
-    "Write the entry of a decision, unless anything was written since `seen`"
+def write_decision(a:Attempt, kind, decision, evidence):
+    "Write the entry of a decision, unless anything was written since `a.seen`"
     return a.book.append(kind, a.alias, a.version, base=a.head and a.head.target, decision=decision, policy=a.policy.digest,
-        evidence=evidence and {k: evidence[k] for k in ('run_id', 'digest')}, reason=a.reason, key=a.key, seen=seen)
+        evidence=evidence and {k: evidence[k] for k in ('run_id', 'digest')}, reason=a.reason, key=a.key, seen=a.seen)
 
 # %% ../nbs/12_promotion.ipynb #5d1beaae
 def open_attempt(
@@ -822,7 +822,7 @@ def rollback(
     "Go back to the champion before, after verifying that it still is what it was"
     book = ledger(open_store(store), name)
     if undone := finished(book, seen := book.read(), alias, to): return undone
-    states, seen = settled(book, seen=seen)
+    states, seen = settled(book, seen=seen, only=alias)
     head = seen.head(alias)
     if head and states[alias].startswith('conflict') and not vacant(book, head): return torn(book, head, states[alias])
     if head and expect not in (None, head.target['version']): return outpaced(book, head, expect)

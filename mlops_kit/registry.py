@@ -34,7 +34,7 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
 
 # %% ../nbs/09_registry.ipynb #d38962cf
 from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_uri, fetched, get_alias, holder_of,
-    list_files, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, walk, without_user)
+    listing, log_batch, log_files, mlflow_quietly, model_names, model_uri, run_files, set_alias, sizes, start_run, walk, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
 from .ledger import MOST_REASON, is_same, find_ledger, holder, is_there, ledger, project, stands
 
@@ -187,7 +187,9 @@ def input_names(
     folder, # A version's files
 )->list: # Column names
     "List the columns that the model's signature asks for"
-    with quiet(): found = mlflow_quietly().models.Model.load(str(folder)).signature
+    import yaml
+    told = yaml.load((Path(folder)/'MLmodel').read_text(encoding='utf-8'), getattr(yaml, 'CSafeLoader', yaml.SafeLoader)).get('signature')
+    with quiet(): found = told and mlflow_quietly().models.ModelSignature.from_dict(told)
     if not found or not found.inputs or not found.inputs.has_input_names(): raise RegistryError('the model has no signature with column names.', 'save it with `signature=` or `input_example=` a DataFrame.')
     return found.inputs.input_names()
 
@@ -580,10 +582,12 @@ def settled(
     book, # `Ledger`
     write:bool=True, # False: only look
     seen=None, # The ledger's `Reading`, where it was just read
+    only:str='', # One alias; '' for every alias that the ledger knows
 )->tuple: # Alias to what `settle` says, and the ledger's `Reading` after it
-    "Finish what was left undone, for every alias that the ledger knows, from one reading where nothing was"
+    "Finish what was left undone, from one reading where nothing was"
     seen = seen or book.read()
-    states = {alias: 'ok' if at_rest(book, head, seen) else settle(book, alias, write) for alias, head in seen.chain.heads.items()}
+    heads = {alias: head for alias,head in seen.chain.heads.items() if only in ('', alias)}
+    states = {alias: 'ok' if at_rest(book, head, seen) else settle(book, alias, write) for alias,head in heads.items()}
     return states, seen if {*states.values()} <= {'ok'} else book.read()
 
 # %% ../nbs/09_registry.ipynb #b8e3b6f6
@@ -780,14 +784,13 @@ ADOPTED = 'adopted' # Folder of the ledger's run
 def fetch_logged(
     store, # `Store`
     model_id:str, # Of a `LoggedModel`
+    uri:str, # Address of its files
     want:dict, # Relative path to bytes, in the store
     dest, # A folder that is not there yet
     below:str='', # A folder of the model; '' for all
 )->Path: # `dest`
     "Fetch files of a LoggedModel"
-    doing = f'fetch the files of `{model_id}`'
-    uri = store.read(doing, lambda c: c.get_logged_model(model_id)).artifact_location
-    return fetched(dest, want, model_id, fetch_uri(store, f'{uri}/{below}'.rstrip('/'), doing))
+    return fetched(dest, want, model_id, fetch_uri(store, f'{uri}/{below}'.rstrip('/'), f'fetch the files of `{model_id}`'))
 
 def is_whole(
     folder:Path, # A copy of what the ledger keeps about an adopted version
@@ -825,10 +828,12 @@ def fetch_adopted(
 def logged_files(
     store, # `Store`
     model_id:str, # Of a `LoggedModel`; '' where MLflow has none
-)->dict: # Relative path to bytes; empty for a model that was not registered here
+)->tuple: # Their address, and relative path to bytes; empty for a model that was not registered here
     "List the files of a version that has a manifest beside its model"
-    found = list_files(store, model_id) if model_id else {}
-    return found if 'mlops_kit/manifest.json' in found else {}
+    if not model_id: return '', {}
+    uri = model_uri(store, model_id)
+    found = listing(store, uri, f'`{model_id}`')
+    return uri, found if 'mlops_kit/manifest.json' in found else {}
 
 def fetch_parts(
     store, # `Store`
@@ -837,9 +842,9 @@ def fetch_parts(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch what this kit keeps about a version"
-    files = logged_files(store, target['model_id'])
+    uri, files = logged_files(store, target['model_id'])
     want = {k.removeprefix('mlops_kit/'): v for k,v in files.items() if k.startswith('mlops_kit/')}
-    return fetch_logged(store, target['model_id'], want, dest, 'mlops_kit') if want else fetch_adopted(store, name, target['manifest'], dest)
+    return fetch_logged(store, target['model_id'], uri, want, dest, 'mlops_kit') if want else fetch_adopted(store, name, target['manifest'], dest)
 
 # %% ../nbs/09_registry.ipynb #d2fc6497
 def lineage_digest(
@@ -914,8 +919,8 @@ def fetch_version(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch a version's files, and put beside them what is kept apart"
-    files = logged_files(store, version.model_id)
-    if files: return fetch_logged(store, version.model_id, files, dest)
+    uri, files = logged_files(store, version.model_id)
+    if files: return fetch_logged(store, version.model_id, uri, files, dest)
     folder = fetch_source(store, version.name, version.version, dest)
     fetch_adopted(store, version.name, version.manifest, folder/'mlops_kit')
     return folder

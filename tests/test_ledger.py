@@ -190,7 +190,7 @@ def test_where_the_pinned_policy_is_gone_nothing_is_believed(tiny, tmp_path, mon
 def test_a_stranger_who_names_a_policy_that_is_nowhere_blocks_nobody(tiny):
     tiny.first = tiny.promote(1)
     for seq, key in [(3, tiny.eve), (4, None)]:
-        body = forge(tiny, seq=seq, kind='policy', alias=None, base=None, target=None, previous=tiny.led.mark(), evidence=dict(run_id=tiny.led.run_id, digest='0'*64))
+        body = forge(tiny, seq=seq, kind='policy', alias=None, base=None, target=None, previous=tiny.led.read().chain.previous, evidence=dict(run_id=tiny.led.run_id, digest='0'*64))
         tiny.write(seq, signed(tiny, body, key) if key else body)
     assert [bool(e.void) for e in tiny.led.entries(all=True)] == [False, False, True, True]
     assert tiny.promote(2, base=1).seq == 5
