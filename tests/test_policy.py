@@ -8,7 +8,7 @@ import toy
 from conftest import ROOT
 
 from mlops_kit.core import EXIT, PolicyError, file_digest, schema
-from mlops_kit.policy import (USUAL_GATES, METHODS, METRICS, USUAL, OwnGate, default_policy, load_policy, parse_age, parse_policy, policy_schema,
+from mlops_kit.policy import (USUAL_GATES, METHODS, METRICS, USUAL, OwnGate, as_policy, copied_policy, default_policy, load_policy, parse_age, parse_policy, policy_schema,
     policy_text)
 
 GOOD = '''model: flight-delay
@@ -40,7 +40,7 @@ REFUSED = {
     'key_of_a_metric': ('margin', 'margn', ['line 18', 'gates.performance.metrics.roc_auc', 'did you mean `margin`']),
     'gate_in_a_stage': ('contract, drift', 'contract, dirft', ['`dirft`', 'did you mean `drift`']),
     'gate_in_gates': ('  drift:', '  drfit:', ['`drfit`', 'did you mean `drift`']),
-    'gate_that_is_no_notebook': ('  drift:', '  fairness: {}\n  drift:', ['`fairness`', 'promotion_gates/']),
+    'gate_that_is_no_notebook': ('  drift:', '  season: {}\n  drift:', ['`season`', 'promotion_gates/', 'init --gate']),
     'metric': ('roc_auc', 'roc_acu', ['`roc_acu`', 'did you mean `roc_auc`']),
     'metric_of_another_task': ('roc_auc', 'rmse', ['binary metric `rmse`', '`roc_auc`']),
     'min_above_max': ('min: 0.62', 'min: 0.62, max: 0.5', ['`min` 0.62 is above `max` 0.5']),
@@ -132,15 +132,35 @@ def test_the_digest_is_that_of_the_file(tmp_path, change):
 
 def test_a_gate_of_ones_own(tmp_path):
     (tmp_path/'promotion_gates').mkdir()
-    (tmp_path/'promotion_gates/fairness.ipynb').write_text('{}')
+    (tmp_path/'promotion_gates/season.ipynb').write_text('{}')
     path = tmp_path/'policy.yaml'
-    path.write_text(GOOD.replace('contract, drift', 'fairness, drift').replace('  drift:\n', '  fairness: {mode: warn, groups: [origin]}\n  drift:\n'))
+    path.write_text(GOOD.replace('contract, drift', 'season, drift').replace('  drift:\n', '  season: {mode: warn, months: [4, 5], share: 1}\n  drift:\n'))
     policy = load_policy(path)
-    assert isinstance(policy.gate('fairness'), OwnGate) and policy.gate('fairness').groups == ['origin']
-    assert parse_policy(path.read_text(), gates=['fairness']).gates == policy.gates
-    with pytest.raises(PolicyError, match='did you mean `fairness`'): policy.gate('fairnes')
-    path.write_text(path.read_text().replace('mode: warn', 'mode: wran'))
-    with pytest.raises(PolicyError, match='gates.fairness.mode'): load_policy(path)
+    assert isinstance(policy.gate('season'), OwnGate) and policy.gate('season').settings(months=[], share=.5).months == [4, 5]
+    assert parse_policy(path.read_text(), gates=['season']).gates == copied_policy(path.read_text(), 'copy').gates == policy.gates
+    with pytest.raises(PolicyError, match='did you mean `season`'): policy.gate('seasn')
+    for old, new, says in [('mode: warn', 'mode: wran', 'gates.season.mode'), ('season,', 'seasn,', 'did you mean `season`')]:
+        with pytest.raises(PolicyError, match=says): parse_policy(path.read_text().replace(old, new), gates=['season'])
+
+
+@pytest.mark.parametrize('given, says', [
+    (dict(monhts=[4]), 'did you mean `months`'), (dict(months=4), 'setting `months`'), (dict(share=float('nan')), 'setting `share`'),
+    (dict(share='0.5'), 'setting `share`'), (dict(share=True), 'setting `share`')])
+def test_settings_of_a_gate_of_ones_own_are_read_strictly(given, says):
+    with pytest.raises(PolicyError, match=says): OwnGate(**given).settings(months=[], share=.5)
+
+
+def test_a_name_that_no_folder_could_bear():
+    with pytest.raises(PolicyError, match='letters, digits'): parse_policy(GOOD.replace('[contract,', '["run.json",'), gates=['run.json'])
+
+
+def test_as_policy(tmp_path):
+    path = tmp_path/'policy.yaml'
+    path.write_text(GOOD)
+    policy = as_policy(path)
+    assert as_policy(None) is as_policy('') is None and as_policy(policy) is policy and as_policy(str(path)).digest == policy.digest
+    more = as_policy(policy, ['season'])
+    assert 'season' in more.known and 'season' not in policy.known and (more.digest, more.path) == (policy.digest, path)
 
 
 def test_stages_and_gates_are_asked_by_name():
@@ -160,7 +180,10 @@ def test_what_init_writes_loads_and_equals_the_defaults(task):
     text = policy_text('flight: delay', task, 'late # "x"', "O'Neil: ü", ['no', 'a: b', 'late # "x"'])
     policy = parse_policy(text)
     assert (policy.model, policy.target, policy.owner) == ('flight: delay', 'late # "x"', "O'Neil: ü")
-    assert policy.gates == default_policy(task).gates and policy.stages == default_policy(task).stages
+    assert policy.gates == default_policy(task).gates
+    before, last = list(policy.stages.values()), policy.stage('champion')
+    assert list(policy.stages) == ['candidate', 'challenger', 'champion'] and all(set(a.gates) < set(b.gates) for a, b in zip(before, before[1:]))
+    assert last.model_copy(update=dict(gates=list(USUAL_GATES))) == default_policy(task).stage('champion')
     with_columns = text.replace('    # columns:', '    columns:').replace('    #   ', '      ')
     assert list(parse_policy(with_columns).gate('drift').columns) == ['no', 'a: b']
 
