@@ -16,8 +16,8 @@ __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'B
            'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'Fairness', 'Behaviour', 'Governance',
            'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
            'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
-           'load_policy', 'own_gates', 'copied_policy', 'as_policy', 'with_gates', 'default_policy', 'policy_text',
-           'policy_schema']
+           'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
+           'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -529,6 +529,17 @@ def copied_policy(
     parts = lambda o: o if isinstance(o, dict) else {}
     named = {g for s in parts(said.get('stages')).values() for g in parts(s).get('gates') or []} | {*parts(said.get('gates'))}
     return parse_policy(text, where, gates=sorted(map(str, named)))
+
+# %% ../nbs/01_policy.ipynb #d91c95bd
+def fits_policy(
+    policy:Policy,
+    model:str, # The version's model
+    has, # Its target and task, by name
+)->None:
+    "Raise `PolicyError` where the policy is about another model, target or task"
+    for k, o in dict(model=model, target=has['target'], task=has['task']).items():
+        wants = getattr(policy, k)
+        if wants and wants != o: raise PolicyError(f'policy `{policy.path or "defaults"}` is for {k} `{wants}`, the version has `{o}`.', 'give the policy of this model.')
 
 # %% ../nbs/01_policy.ipynb #e866f414
 def as_policy(
