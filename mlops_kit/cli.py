@@ -8,14 +8,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
-           'given', 'gate', 'promote', 'rollback', 'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in', 'inbox',
-           'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history', 'register', 'demo',
-           'dossier', 'init', 'inferred', 'new_file', 'new_key', 'junit', 'plain_warnings', 'code_of', 'run', 'main',
-           'complain']
+           'given', 'gate', 'promote', 'rollback', 'replaced_gates', 'approve', 'reject', 'withdraw', 'word', 'waive',
+           'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history',
+           'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged', 'new_key',
+           'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
-from .core import EXIT, MlopsKitError, nearest, to_json
+from .core import EXIT, MlopsKitError, nearest, to_json, unknown
 
 # %% ../nbs/15_cli.ipynb #e171d05e
 OPTIONS = {
@@ -58,7 +58,7 @@ OPTIONS |= {
 # %% ../nbs/15_cli.ipynb #2197feea
 COMMON = ['--store', '--json', '--quiet']
 ACT = {
-    'init': ('write a commented policy, a contract and a signing key', ['name', '--target', '--task', '--train', '--owner', '--person', '--role'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
+    'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
@@ -84,7 +84,7 @@ OPTIONS |= {
     '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
     '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
     '--bundle': dict(help='check this bundle, with no store and no network', metavar='FILE')}
-OWN = {('adopt', '--task'): OPTIONS['--task'] | dict(default=None), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
+OWN = {('adopt', '--task'): OPTIONS['--task'] | dict(default=None), ('init', '--gate'): dict(help="write the notebook of a gate of your own instead, or a copy of one of ours", default='', metavar='GATE'), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
 
 # %% ../nbs/15_cli.ipynb #fb3ac4dc
 class Parser(argparse.ArgumentParser):
@@ -140,6 +140,7 @@ def gate(a):
     from mlops_kit.runner import run_gates
     verdicts = run_gates(a.version, a.data, a.policy, a.out, a.jobs, a.to, a.as_of, a.timeout, a.resume, open_store(a), not (a.quiet or a.json))
     if a.junit: junit(verdicts, a.junit)
+    for name, digest in replaced_gates(verdicts).items(): tell(a, f'gate `{name}` is your own notebook, not the one that ships (sha256 {digest[:12]}…)')
     tell(a, f'run: {verdicts.folder}')
     return verdicts
 
@@ -152,6 +153,13 @@ def rollback(a):
     "Go back to the champion before"
     from mlops_kit.promotion import rollback
     return rollback(a.name, store=open_store(a), **given(a, 'to', 'reason', 'expect'))
+
+# %% ../nbs/15_cli.ipynb #abf1c169
+def replaced_gates(verdicts)->dict: # Gate to digest
+    "Name the gates of a run that are not as they ship"
+    from mlops_kit.gates import read_run
+    run = read_run(verdicts.folder/'run.json')
+    return {o: run['gates'][o] for o in run.get('own', ())}
 
 # %% ../nbs/15_cli.ipynb #637ff411
 def approve(a):
@@ -209,7 +217,7 @@ def adopt(a):
 
 def wanted(a, name):
     "Take an argument that cannot be left out"
-    if not getattr(a, name): raise MlopsKitError(f'`--{name}` is missing.', f'give --{name}.')
+    if not getattr(a, name): raise MlopsKitError(f'`{"" if name == "name" else "--"}{name}` is missing.', 'give the model\'s name.' if name == 'name' else f'give --{name}.')
     return getattr(a, name)
 
 # %% ../nbs/15_cli.ipynb #f372ecbe
@@ -256,27 +264,55 @@ def dossier(a):
 
 # %% ../nbs/15_cli.ipynb #3b719b96
 def init(a):
-    "Write a commented policy, a contract and a signing key; nothing that exists is overwritten"
+    "Write a policy, a contract, a workflow and a signing key, or a gate; nothing that exists is overwritten"
     from pathlib import Path
-    from mlops_kit.policy import policy_text
-    if not a.target: raise MlopsKitError('`--target` is missing.', 'give the column to predict.')
-    made = [new_file(Path('policy.yaml'), lambda: policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody')))]
-    if a.train: made.append(new_file(Path('contracts')/f'{a.name}.odcs.yaml', lambda: inferred(a)))
-    made += new_key(Path('keys'), a.person, a.role)
-    return '\n'.join(made)
-
-def inferred(a):
-    "Infer a contract from the training table"
-    from mlops_kit.contract import infer_contract
-    from mlops_kit.table import open_table
-    return infer_contract(open_table(a.train), a.name)
+    if a.gate: return new_gate(a.gate, Path('promotion_gates'))
+    for o in ('name', 'target'): wanted(a, o)
+    texts = start_of(a)
+    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *new_key(Path('keys'), a.person, a.role)])
 
 def new_file(path, text):
     "Write a file unless it exists"
     from mlops_kit.core import write_file
     if path.exists(): return f'{path} exists, left as it is'
-    write_file(path, text())
+    write_file(path, text)
     return f'{path} written'
+
+# %% ../nbs/15_cli.ipynb #b7c9eb73
+def start_of(a)->dict: # Path to text
+    "Write what a project starts with"
+    from mlops_kit import __version__
+    from mlops_kit.core import schema
+    from mlops_kit.policy import policy_text, quoted
+    from mlops_kit.registry import check_name
+    check_name(a.name)
+    table, contract = inferred(a) if a.train else (None, None)
+    policy = policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody'), table.names if table else ())
+    workflow = packaged('workflow.yml').replace(': NAME', f': {quoted(a.name)}').replace('VERSION', __version__)
+    files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n', '.github/workflows/mlops-kit.yml': workflow}
+    return files | ({f'contracts/{a.name}.odcs.yaml': contract} if contract else {})
+
+def inferred(a)->tuple: # `Table` and the contract's text
+    "Infer a contract from the training table"
+    from mlops_kit.contract import infer_contract
+    from mlops_kit.table import open_table
+    table = open_table(a.train)
+    if a.target not in table.names: raise unknown('column', a.target, table.names, hint='give the column to predict as `--target`.')
+    return table, infer_contract(table, a.name)
+
+# %% ../nbs/15_cli.ipynb #2a09b04f
+def new_gate(name, folder):
+    "Write the notebook of a gate of one's own"
+    from mlops_kit.runner import packaged_gates
+    if not (name.isidentifier() and name.isascii()): raise MlopsKitError(f'gate `{name}` needs a name of letters, digits and `_`.', 'try `--gate season`.')
+    ours = packaged_gates()/f'{name}.ipynb'
+    said = new_file(folder/f'{name}.ipynb', ours.read_text(encoding='utf-8') if ours.exists() else packaged('gate.ipynb').replace('my_gate', name))
+    return f'{said}\nname `{name}` under `stages` in the policy, and its settings under `gates`'
+
+def packaged(name):
+    "Read a file that ships with the package"
+    from importlib.resources import files
+    return (files('mlops_kit')/'data'/name).read_text(encoding='utf-8')
 
 # %% ../nbs/15_cli.ipynb #b8e8564c
 def new_key(folder, person='', role=''):

@@ -364,7 +364,7 @@ def function_record(
     import sys
     module = getattr(function, '__module__', None) or '__main__'
     file = getattr(sys.modules.get(module), '__file__', None)
-    return dict(name=f'{module}:{gate_name(function)}', sha256=file_digest(file)) if file and module != '__main__' else None
+    return dict(name=f'{module}:{getattr(function, "__qualname__", type(function).__name__)}', sha256=file_digest(file)) if file and module != '__main__' else None
 
 def gate_name(
     gate, # A name, or a function of your own

@@ -17,7 +17,7 @@ __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'B
            'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
            'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
            'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
-           'policy_text', 'policy_schema']
+           'quoted', 'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -660,6 +660,10 @@ TEMPLATE_REST = '''
 '''
 
 # %% ../nbs/01_policy.ipynb #3bda095b
+def quoted(o)->str:
+    "Write text so that YAML reads it as text"
+    return yaml.safe_dump(str(o), allow_unicode=True, width=10**6).split('\n')[0]
+
 def policy_text(
     model:str, # The registered model's name
     task:str, # 'binary', 'multiclass' or 'regression'
@@ -669,9 +673,8 @@ def policy_text(
 )->str:
     "Write a commented policy that loads as it is"
     if task not in METRICS: raise unknown('task', task, METRICS, PolicyError, 'give `--task`.')
-    quote = lambda o: yaml.safe_dump(str(o), allow_unicode=True, width=10**6).split('\n')[0]
     column, other = ([o for o in columns if o != target] + ['temp', 'dewp'])[:2]
-    names = {k: quote(v) for k,v in dict(model=model, target=target, owner=owner, column=column, other=other).items()}
+    names = {k: quoted(v) for k,v in dict(model=model, target=target, owner=owner, column=column, other=other).items()}
     metric, bounds = next(iter(CHANCE[task].items()))
     return (TEMPLATE + TEMPLATE_STAGES + TEMPLATE_DATA + TEMPLATE_GATES + TEMPLATE_REST).format(task=task, metric=metric, bound=bounds['min'], **names)
 

@@ -17,13 +17,12 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'unbound', 'stale', 'shown_age', 'digests', 'other_data', 'quarantined', 'Ask', 'other_time', 'doubts',
            'kept_evidence', 'no_evidence', 'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for',
            'waivers_of', 'verdict_on', 'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision',
-           'open_attempt', 'fits_policy', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave',
-           'after', 'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back',
-           'fit_to_return', 'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
-           'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
-           'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
-           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
-           'standing', 'status']
+           'open_attempt', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave', 'after',
+           'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
+           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
+           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
+           'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
+           'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re
@@ -46,8 +45,8 @@ from .registry import (carry_out, check_example, check_reason, model_files, open
 from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
-from .gates import moment, read_run
-from .runner import believe, check_shape, find_gates, run_gates
+from .gates import moment, policy_contract, read_run
+from .runner import believe, check_shape, gates_of, run_gates
 from .store import failed, find_runs, model_names, read_artifact
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
@@ -260,9 +259,8 @@ def wanted(
     files:Path, # The version's files, verified
 )->dict: # Key of `run.json` to what it has to say
     "Say what evidence must name to decide this attempt"
-    notebooks = find_gates(a.policy.path and a.policy.path.parent)
-    gates = {g: check_shape(notebooks[g]) for g in a.policy.stage(a.alias).gates if g in notebooks}
-    contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None)
+    gates = {g: check_shape(p) for g,p in gates_of(a.policy, a.alias).items()}
+    contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None) or ('contract' in gates and policy_contract(a.policy)) or None
     return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=None if a.vacant else a.base,
         last_decision=a.seen.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
 
@@ -518,25 +516,16 @@ def open_attempt(
     dry_run:bool=False, # Write nothing
 )->Attempt:
     "Read all that the decision looks at, or raise one clear line"
+    from mlops_kit.policy import fits_policy
     version, reason = resolve(version, store), check_reason(reason)
     book = ledger(store, version.name)
     policy, key = deciding_policy(book, policy), find_key()
     policy.stage(alias)
-    fits_policy(version, policy)
+    fits_policy(policy, version.name, version.lineage)
     refuse_stranger(book, policy, key, seen := book.read())
     states, seen = settled(book, not dry_run, seen)
     head, state = seen.head(alias), states.get(alias) or settle(book, alias, not dry_run)
     return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, state.startswith('conflict') and vacant(book, head), seen)
-
-# %% ../nbs/12_promotion.ipynb #7a6c9bec
-def fits_policy(
-    version, # `Version`
-    policy, # `Policy`
-)->None:
-    "Raise `PolicyError` where the policy is about another model, target or task"
-    for k, has in dict(model=version.name, target=version.lineage['target'], task=version.lineage['task']).items():
-        wants = getattr(policy, k)
-        if wants and wants != has: raise PolicyError(f'the policy is for {k} `{wants}`, the version has `{has}`.', 'give the policy of this model.')
 
 # %% ../nbs/12_promotion.ipynb #48389fd9
 def early_answer(
