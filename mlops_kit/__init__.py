@@ -28,12 +28,13 @@ Modules:
 - `mlops_kit.registry`: Register a model with everything that a later judgement rests on, find it again by name, and load nothing but the very bytes that were registered.
 - `mlops_kit.report`: Evidently's own page, of our checks or of a report of your own, computed from profiles: no row is read that need not be.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
+- `mlops_kit.selftest`: Known faults are put into a copy of the candidate or of its data, and each has to be caught by a gate that is meant to catch it.
 - `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
 - `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""
 
 __version__ = "0.1.0"
 
-_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
+_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', self_test='selftest', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
     promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion', verify='audit', verify_bundle='audit')
 __all__ = list(_HOMES)
 

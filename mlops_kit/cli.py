@@ -8,10 +8,10 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
-           'given', 'gate', 'promote', 'rollback', 'replaced_gates', 'approve', 'reject', 'withdraw', 'word', 'waive',
-           'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history',
-           'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged', 'new_key',
-           'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
+           'given', 'gate', 'promote', 'rollback', 'tried', 'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in',
+           'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history', 'register',
+           'demo', 'dossier', 'init', 'inferred', 'new_file', 'new_key', 'junit', 'plain_warnings', 'code_of', 'run',
+           'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
@@ -36,6 +36,7 @@ OPTIONS |= {
     '--jobs': dict(help='gates at once', type=int, default=2, metavar='N'),
     '--timeout': dict(help='seconds for each gate', type=float, default=600, metavar='S'),
     '--resume': dict(help='go on with a run that broke', default='', metavar='RUN_ID'),
+    '--self-test': dict(help='put known faults into copies and see which gate notices; makes no evidence', action='store_true'),
     '--junit': dict(help='also write the verdicts as JUnit XML', metavar='FILE'),
     '--expect': dict(help='refuse unless this version holds the alias now', type=int, metavar='N'),
     '--dry-run': dict(help='say what would happen and write nothing', action='store_true'),
@@ -61,7 +62,7 @@ ACT = {
     'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
-    'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
+    'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit', '--self-test'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
     'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
     'reject': ('object to a promotion, with a reason', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit reject flight-delay/7 --reason "late flights cost more now"'),
     'withdraw': ("take back one's own approval or rejection", ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit withdraw flight-delay/7'),
@@ -136,7 +137,8 @@ def given(a, *names)->dict:
 
 # %% ../nbs/15_cli.ipynb #724ceece
 def gate(a):
-    "Run gates and make evidence"
+    "Run gates and make evidence, or try them on known faults"
+    if a.self_test: return tried(a)
     from mlops_kit.runner import run_gates
     verdicts = run_gates(a.version, a.data, a.policy, a.out, a.jobs, a.to, a.as_of, a.timeout, a.resume, open_store(a), not (a.quiet or a.json))
     if a.junit: junit(verdicts, a.junit)
@@ -154,12 +156,13 @@ def rollback(a):
     from mlops_kit.promotion import rollback
     return rollback(a.name, store=open_store(a), **given(a, 'to', 'reason', 'expect'))
 
-# %% ../nbs/15_cli.ipynb #abf1c169
-def replaced_gates(verdicts)->dict: # Gate to digest
-    "Name the gates of a run that are not as they ship"
-    from mlops_kit.gates import read_run
-    run = read_run(verdicts.folder/'run.json')
-    return {o: run['gates'][o] for o in run.get('own', ())}
+# %% ../nbs/15_cli.ipynb #ae2efd0e
+def tried(a):
+    "Try the gates on known faults"
+    from mlops_kit.selftest import self_test
+    for o in ('resume', 'junit'):
+        if getattr(a, o): raise MlopsKitError(f'`--{o}` does not go with `--self-test`, which makes no run.', f'leave out --{o}.')
+    return self_test(a.version, wanted(a, 'data'), a.policy, store=open_store(a), to=a.to, as_of=a.as_of, progress=not (a.quiet or a.json))
 
 # %% ../nbs/15_cli.ipynb #637ff411
 def approve(a):
