@@ -1,0 +1,76 @@
+"Would the gates notice? The self-test on a month of flights, a champion beside the candidate: benchmarks/out/selftest.json."
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
+HERE = Path(__file__).resolve().parent
+MORE = dict(data_quality=dict(max_duplicates=.01), performance=dict(metrics=dict(roc_auc=dict(min=.62, max=.85, margin=.01))))
+
+
+def rules(folder, min_rows):
+    "The policy of the story, and the bounds that it has no need of"
+    import yaml
+    from mlops_kit.demo import story_file
+    policy = yaml.safe_load(story_file('flights.policy.yaml'))
+    for gate, keys in MORE.items(): policy['gates'].setdefault(gate, {}).update(keys)
+    policy['data']['min_rows'] = policy['gates']['performance']['min_rows'] = min_rows
+    policy['signing']['required'] = False
+    (folder/'policy.yaml').write_text(yaml.safe_dump(policy, sort_keys=False))
+    return folder/'policy.yaml'
+
+
+def promises(folder, rows):
+    "The contract of the story for halves of a month, and how fresh a month has to be"
+    import yaml
+    from mlops_kit.demo import story_file
+    contract = yaml.safe_load(story_file('flights.odcs.yaml'))
+    contract['schema'][0]['quality'] = [dict(metric='rowCount', mustBeBetween=[rows//3, 2*rows])]
+    (folder/'contract.yaml').write_text(yaml.safe_dump(contract, sort_keys=False))
+    return folder/'contract.yaml'
+
+
+def sampled(files, rows, to):
+    "The first so many of a month's rows in random order; all where `rows` is 0"
+    import pandas as pd
+    df = pd.concat([pd.read_parquet(o) for o in files], ignore_index=True)
+    (df.sample(rows, random_state=0).sort_values('flight_id') if rows and rows < len(df) else df).to_parquet(to, index=False)
+    return to
+
+
+def furnished(folder, rows=0):
+    "A version trained on January to March, April to judge it on, policy and contract; what `self_test` is given"
+    from mlops_kit import demo, register
+    from mlops_kit.store import fresh_store
+    tables, store = demo.flights_tables(folder/'flights'), fresh_store(folder/'mlflow.db')
+    train = sampled(demo.months(tables, 1, 3), 3*rows, folder/'train.parquet')
+    april = sampled([demo.month_file(tables, 4)], rows, folder/'april.parquet')
+    import pyarrow.parquet as pq
+    n = pq.read_metadata(april).num_rows
+    policy = rules(folder, min(n//3, 5000))
+    version = register(demo.train([train]), demo.NAME, train=train, target=demo.TARGET, test=demo.month_file(tables, 5), contract=promises(folder, n), policy=policy, features=demo.FEATURES,
+                       trusted=demo.TRUSTED, sources=list(demo.flights_source().values()), store=store, intended_use='Tell planners before departure which flights are likely to be late.')
+    return dict(version=version, data=april, policy=policy, store=store, as_of='2013-05-02')
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--rows', type=int, default=0, help='rows of April; all unless given')
+    p.add_argument('--repeats', type=int, default=100, help='halves of the unharmed month for each gate')
+    p.add_argument('--out', default=str(HERE/'out'/'selftest.json'))
+    a = p.parse_args()
+    from mlops_kit import self_test
+    with TemporaryDirectory() as tmp:
+        given, start = furnished(Path(tmp), a.rows), time.monotonic()
+        found = self_test(**given, repeats=a.repeats, progress=True)
+    print(found)
+    told = found.to_dict() | dict(seconds=round(time.monotonic() - start, 1), data='April 2013', repeats=a.repeats)
+    Path(a.out).write_text(json.dumps(told, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+    return found.exit_code
+
+
+if __name__ == '__main__': sys.exit(main())
