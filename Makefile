@@ -57,6 +57,9 @@ bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other t
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/data.py --long
 
+self-test: .venv/.ready ## put known faults into a month of flights and see which gate notices
+	$(BIN)/python benchmarks/selftest.py
+
 torture: .venv/.ready ## kill, race and forge at length, on SQLite, PostgreSQL and an MLflow server (an hour)
 	$(BIN)/python tests/torture/race.py --store sqlite --out benchmarks/out/torture_race_sqlite.json
 	$(BIN)/python tests/torture/race.py --store postgres --out benchmarks/out/torture_race_postgres.json
@@ -80,4 +83,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow spark export bench bench-long torture picture lock clean
+.PHONY: help setup demo test quick slow spark export bench bench-long self-test torture picture lock clean

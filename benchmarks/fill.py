@@ -117,6 +117,28 @@ def fill_guarantees(folder=HERE):
     page.write_text(above + TORTURED + '\n\n`make torture` runs this again.\n\n' + table(torture_lines([json.loads(p.read_text(encoding='utf-8')) for p in files])), encoding='utf-8')
 
 
+TRIED = '<!-- What follows is written by benchmarks/fill.py from benchmarks/out/selftest.json -->'
+
+
+def selftest_lines(found):
+    "What was done and who noticed; and how often each gate was right and wrong"
+    faults = [['fault', 'what was done', 'caught by']] + [
+        [f'`{o["fault"]}`', o['said'] if o['applied'] else f'not applied, because {o["said"]}', ', '.join(o['by']) or ('**nobody**' if o['applied'] else '')] for o in found['faults']]
+    gates = [['gate', 'caught', 'false alarms', '95% interval', 'stated']] + [
+        [o['gate'], f'{o["caught"]} of {o["meant"]}', f'{o["alarms"]} of {o["repeats"]}' + (f', {o["undecided"]} undecided' if o['undecided'] else ''), f'{o["low"]:.1%} to {o["high"]:.1%}', f'{o["stated"]:.1%}'] for o in found['gates']]
+    return faults, gates
+
+
+def fill_selftest(folder=HERE):
+    "Replace what follows the mark in the page on the self-test by the last one"
+    page, kept = Path(folder).parent/'docs/selftest.md', Path(folder)/'out/selftest.json'
+    if not kept.exists(): return
+    found, above = json.loads(kept.read_text(encoding='utf-8')), page.read_text(encoding='utf-8').partition(TRIED)[0]
+    faults, gates = map(table, selftest_lines(found))
+    page.write_text(above + TRIED + f'\n\nA model trained on January to March, judged on {found["rows"]:,} flights of April; `make self-test` runs this again.\n\n{faults}\n{gates}', encoding='utf-8')
+
+
 if __name__ == '__main__':
     fill()
     fill_guarantees()
+    fill_selftest()
