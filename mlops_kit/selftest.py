@@ -98,10 +98,11 @@ def columns_swapped(o:Subject)->Harm:
 def unit_changed(o:Subject)->Harm:
     "Multiply the most important number by 60, as hours turn into minutes"
     import pyarrow as pa, pyarrow.compute as pc
-    if not (names := o.ranked('number')): return Harm('no feature is a number')
-    values = o.table[names[0]]
-    wide = values.cast(pa.int64() if pa.types.is_integer(values.type) else pa.float64())
-    return Harm(f'`{names[0]}` times 60', put(o.table, names[0], pc.multiply(wide, pa.scalar(60, wide.type))))
+    for name in o.ranked('number'):
+        values = o.table[name].cast(pa.int64() if pa.types.is_integer(o.table[name].type) else pa.float64())
+        if not pc.any(pc.not_equal(values, 0)).as_py(): continue
+        return Harm(f'`{name}` times 60', put(o.table, name, pc.multiply(values, pa.scalar(60, values.type))))
+    return Harm('no feature is a number other than 0')
 
 # %% ../nbs/10a_selftest.ipynb #65873755
 def month_stale(o:Subject)->Harm:
@@ -125,9 +126,11 @@ def rows_doubled(o:Subject)->Harm:
 def missing_burst(o:Subject)->Harm:
     "Empty a stretch of a third of the rows in the most important feature"
     import pyarrow as pa
-    name, n = o.ranked('number', 'category', 'text', 'boolean', 'time')[0], o.rows
+    n = o.rows
+    names = [c for c in o.ranked('number', 'category', 'text', 'boolean', 'time') if o.table[c].null_count < n]
+    if not names: return Harm('no feature holds values')
     places = pa.array([None if n//3 <= i < 2*n//3 else i for i in range(n)], pa.int64())
-    return Harm(f'`{name}` is missing in a third of the rows', put(o.table, name, o.table[name].take(places)))
+    return Harm(f'`{names[0]}` is missing in a third of the rows', put(o.table, names[0], o.table[names[0]].take(places)))
 
 def category_renamed(o:Subject)->Harm:
     "Rename the most frequent category of the most important column that has categories"
@@ -334,17 +337,17 @@ FAULTS = dict(
 
 # %% ../nbs/10a_selftest.ipynb #037a0b8d
 def known_faults(
-    names, # Names of faults; None for all
+    names, # Names of faults, or a dict of faults of your own; None for all
     gates, # The gates that will be asked
     chosen:bool=False, # True: the gates were chosen by hand, so faults that are not theirs are left out
 )->dict: # Name to `Fault`
     "Find faults by name, or raise `MlopsKitError` for one that does not exist"
     if names is None: return {k: f for k,f in FAULTS.items() if not chosen or set(f.gates) & set(gates)}
-    names = [names] if isinstance(names, str) else list(names)
+    known, names = (names, list(names)) if isinstance(names, dict) else (FAULTS, [names] if isinstance(names, str) else list(names))
     for o in names:
-        if o not in FAULTS: raise unknown('fault', o, FAULTS)
+        if not isinstance(known.get(o), Fault): raise unknown('fault', o, FAULTS)
     if not names: raise MlopsKitError('no fault is named, so nothing would be tested.', f'leave `faults` out for all {len(FAULTS)}.')
-    return {o: FAULTS[o] for o in names}
+    return {o: known[o] for o in names}
 
 # %% ../nbs/10a_selftest.ipynb #8c517f4a
 def harmed(
@@ -597,7 +600,9 @@ def trial_of(
     fault:Fault, # To be done
 )->Trial:
     "Do one fault and hear the gates that are meant to catch it"
-    harm = fault.do(b.o)
+    try: harm = fault.do(b.o)
+    except Exception as e: harm = Harm(f'it cannot be done to this table: {type(e).__name__}: {e}')
+    if harm.folder is None and harm.done and harm.table.equals(b.o.table): harm = Harm(f'nothing changes: {harm.said}')
     if not harm.done: return Trial(name, fault.about, harm.said, applied=False)
     c, found = harmed(b.c, harm), {}
     for gate in fault.gates:
@@ -643,7 +648,8 @@ def on_bench(c, names, room, seed, progress, wanted, repeats): # Yields `Bench`
     "Put a candidate on the bench, show how far it is, and take away what MLflow imported from copies"
     from tqdm import tqdm
     c, path = in_memory(c), list(sys.path)
-    steps = sum(len(set(f.gates) & set(names)) for f in wanted.values()) + sum(1 + min(repeats, OFTEN.get(g, repeats)) for g in names)
+    controls = {(f.control, g) for f in wanted.values() for g in f.gates if f.control and g in names}
+    steps = len(controls) + sum(len(set(f.gates) & set(names)) for f in wanted.values()) + sum(1 + min(repeats, OFTEN.get(g, repeats)) for g in names)
     with tqdm(total=steps, desc='self-test', file=sys.stderr, disable=not progress, leave=False) as bar:
         def step(words):
             bar.set_postfix_str(words)
@@ -659,7 +665,7 @@ def self_test(
     data, # Path, glob, folder, URL, DataFrame or Arrow table
     policy=None, # Path, `Policy`, or None for the documented defaults
     gates=None, # Names of gates; the policy's unless given
-    faults=None, # Names of faults; all that the gates are meant to catch unless given
+    faults=None, # Names of faults, or a dict of faults of your own; all that the gates are meant to catch unless given
     repeats:int=20, # Halves of the unharmed rows that each gate is asked about
     store=None, # The store
     to:str='champion', # The alias that it wants

@@ -223,6 +223,20 @@ def test_a_leak_and_a_degraded_group_in_every_task(task, tmp_path):
     assert .95 <= right.mean() <= 1 and json.loads((leak.folder/'mlops_kit/lineage.json').read_text())['features'][-1] == MARK
 
 
+@pytest.mark.parametrize('column', [pa.nulls(90, pa.float64()), pa.array([0.]*90), pa.array([None]*90, pa.string()), pa.array([b'x']*90), pa.array(['a']*90, pa.large_string()), pa.array([[1]]*90)])
+def test_a_fault_of_the_rows_is_done_or_says_why(column):
+    "Whatever the only feature is, nothing that was not changed counts as a fault"
+    o = subject(pa.table(dict(x=column, y=pa.array([0, 1, 1]*30))), features=['x'])
+    for name in ('columns_swapped', 'unit_changed', 'missing_burst', 'category_renamed', 'month_stale'):
+        harm = FAULTS[name].do(o)
+        assert harm.said and (harm.table is None or harm.table['x'].to_pylist() != o.table['x'].to_pylist()), (name, harm.said)
+
+
+def test_a_fault_that_breaks_is_not_applied(bench):
+    found = bench(faults=dict(mine=selftest.Fault(lambda o: 1/0, dict(performance='a bound'))))
+    assert (found.exit_code, found.trials[0].status) == (3, 'not applied') and 'ZeroDivisionError' in found.trials[0].said
+
+
 @pytest.mark.slow
 def test_the_gates_notice_on_flights(tmp_path, monkeypatch):
     "A sample of what `make bench` does in full: every fault is caught by a gate that is meant to catch it"
