@@ -10,9 +10,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/gates.html.md"""
 __all__ = ['GATES', 'REPORTS', 'REASONS', 'OPEN', 'Model', 'open_model', 'cache_folder', 'moment', 'Candidate', 'shared_profile',
            'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data', 'open_policy',
            'policy_contract', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate', 'drift_gate',
-           'performance_gate', 'fairness_gate', 'behaviour_gate', 'governance_gate', 'known_gates', 'ask', 'sound',
-           'judged', 'write_report', 'own_settings', 'function_record', 'gate_name', 'ask_notebook', 'run_cells',
-           'judge', 'ask_here', 'judge_gate', 'candidate_of_run', 'verified_model', 'read_run']
+           'performance_gate', 'fairness_gate', 'group_kinds', 'behaviour_gate', 'governance_gate', 'known_gates',
+           'ask', 'sound', 'judged', 'write_report', 'own_settings', 'function_record', 'gate_name', 'ask_notebook',
+           'run_cells', 'judge', 'ask_here', 'judge_gate', 'candidate_of_run', 'verified_model', 'read_run']
 
 # %% ../nbs/10_gates.ipynb #996cf369
 import json
@@ -133,7 +133,7 @@ def refuse_unfit(
     lineage, names = model.lineage, table.names
     for col in lineage['features']:
         if col not in names: raise unknown_column(col, names, f'the model `{model.version["name"]}` needs it')
-    if 'performance' in gates and lineage['target'] not in names: raise unknown_column(lineage['target'], names, 'it is the target')
+    if {'performance', 'fairness'} & {*gates} and lineage['target'] not in names: raise unknown_column(lineage['target'], names, 'it is the target')
     refuse_training_data(lineage, table)
 
 def unknown_column(
@@ -199,6 +199,7 @@ def open_candidate(
     gates, model = known_gates(gates or policy.stage(to).gates, policy.known), open_model(version, cache, store)
     fits_policy(policy, version.name, model.lineage)
     refuse_unfit(model, table, gates)
+    if 'fairness' in gates: group_kinds(policy.gate('fairness'), table)
     fallback = policy_contract(policy) if 'contract' in gates and not model.contract else None
     return Candidate(model, table, policy, to, open_champion(version, to, cache, store), as_of, fallback=fallback)
 
@@ -257,7 +258,23 @@ def fairness_gate(
 )->list: # Of `Check`
     "Ask whether it holds for every group"
     from mlops_kit.fairness import fairness_checks
-    return fairness_checks(c)
+    from mlops_kit.registry import score_rows, scorer
+    config = c.policy.gate('fairness')
+    kinds = group_kinds(config, c.table)
+    y, p, *groups = score_rows(c.table, c.target, [(scorer(c.model.folder, c.task), c.model.features)], also=list(kinds))
+    groups = groups[0].astype({n: 'category' for n,kind in kinds.items() if kind not in ('number', 'time')}) if groups else {}
+    return fairness_checks(y, p, groups, config, c.task, c.model.lineage.get('classes'))
+
+def group_kinds(
+    config, # The policy's `fairness`
+    table, # `Table`
+)->dict: # Group column to its kind
+    "Find the columns that the policy groups by, or raise one clear line"
+    from mlops_kit.fairness import group_columns, refuse_groups
+    wanted = group_columns(config)
+    kinds = {n: table.column(n).kind if n in wanted else '' for n in table.names}
+    refuse_groups(config, kinds)
+    return {n: kinds[n] for n in wanted}
 
 # %% ../nbs/10_gates.ipynb #75c08bc0
 def behaviour_gate(

@@ -10,14 +10,15 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'BUILT_IN', 'METHODS', 'USUAL', 'METRICS',
-           'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'TEMPLATE_REST',
-           'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers',
-           'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
-           'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'Fairness', 'Behaviour', 'Governance',
-           'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
-           'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
-           'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
-           'quoted', 'policy_text', 'policy_schema']
+           'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
+           'TEMPLATE_GATES', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict',
+           'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason',
+           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'GroupMetric', 'Fairness',
+           'check_fairness', 'check_group_metric', 'Behaviour', 'Governance', 'OwnGate', 'own_settings', 'same_kind',
+           'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates', 'check_aliases', 'check_metric',
+           'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy', 'load_policy', 'own_gates',
+           'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy', 'quoted', 'policy_text',
+           'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -275,10 +276,72 @@ class Performance(Strict):
     confidence: Annotated[float, Field(ge=.5, lt=1)] = 0.95 # Of the interval that decides
     min_rows: Annotated[int, Field(ge=1)] = 100 # Fewer rows are inconclusive
 
+# %% ../nbs/01_policy.ipynb #a3a1a6c7
+_RATES = 'demographic_parity equal_opportunity equalized_odds selection_rate true_positive_rate false_positive_rate true_negative_rate false_negative_rate'
+_GROUPED = dict(binary=(_RATES, 'accuracy_score balanced_accuracy_score precision_score recall_score roc_auc_score f1_score', 'zero_one_loss log_loss'),
+    multiclass=('', 'accuracy_score balanced_accuracy_score', 'zero_one_loss log_loss'),
+    regression=('', '', 'mean_absolute_error mean_squared_error'))
+
+def _gaps(rates, scores, losses):
+    pair = lambda stems: dict.fromkeys([f'{o}_difference' for o in stems], 'max') | dict.fromkeys([f'{o}_ratio' for o in stems], 'min')
+    return (pair(f'{rates} {scores} {losses}'.split()) | dict.fromkeys([f'{o}_group_min' for o in scores.split()], 'min')
+        | dict.fromkeys([f'{o}_group_max' for o in losses.split()], 'max'))
+
+FAIRNESS = {task: _gaps(*o) for task,o in _GROUPED.items()}
+FAIRNESS['regression'] |= dict(mean_prediction_difference='max', mean_error_difference='max', r2_score_difference='max', r2_score_group_min='min')
+
+# %% ../nbs/01_policy.ipynb #7dae1e5d
+class GroupMetric(Strict):
+    "The bound of one fairness metric"
+    min: Number|None = None # At least
+    max: Number|None = None # At most
+
+Text = Annotated[str, Field(pattern=r'\S')]
+Cuts = Annotated[list[Number], Field(min_length=1)]
+
 # %% ../nbs/01_policy.ipynb #2637234c
 class Fairness(Strict):
     "Does it hold for every group?"
     mode: Mode = 'block'
+    groups: list[Text | Annotated[list[Text], Field(min_length=2)]] = [] # Columns; several in a list of their own are crossed
+    metrics: dict[str, GroupMetric] = {}
+    min_rows: Annotated[int, Field(ge=2)] = 30 # That a group needs, of those that count for the metric
+    confidence: Annotated[float, Field(ge=.5, lt=1)] = 0.95 # Of the interval that decides
+    threshold: Share = 0.5 # Above it the model says yes
+    bins: dict[str, Cuts | Literal['values']] = {} # Where a column of numbers is cut; `values`: each value is a group
+    pool_small: str = '' # Why groups of few rows may be put together; '' where they may not
+    excused: dict[str, Text] = {} # Groups such as `carrier=OO` that may have few rows, and why
+
+    @model_validator(mode='after')
+    def _sensible(self):
+        for o in self.groups:
+            if self.groups.count(o) > 1 or not isinstance(o, str) and len({*o}) < len(o): raise ValueError(f'group `{o}` is named twice')
+        named = {c for o in self.groups for c in ([o] if isinstance(o, str) else o)}
+        for col, cuts in self.bins.items():
+            if col not in named: raise ValueError(f'`bins` names `{col}`, which is not under `groups`')
+            if cuts != 'values' and any(a >= b for a,b in zip(cuts, cuts[1:])): raise ValueError(f'the bins of `{col}` do not rise')
+        return self
+
+# %% ../nbs/01_policy.ipynb #19b8e0df
+def check_fairness(policy:'Policy')->None:
+    "Raise `PolicyError` for a fairness metric that is unknown to the task or bounded in vain"
+    known, config = FAIRNESS[policy.task], policy.gates.fairness
+    if any(policy.target == o or not isinstance(o, str) and policy.target in o for o in config.groups):
+        raise PolicyError(f'fairness group `{policy.target}` is the target itself.', 'name the column of the people or things that it should hold for.')
+    for name, o in config.metrics.items():
+        if name not in known: raise unknown(f'{policy.task} fairness metric', name, known, PolicyError)
+        check_group_metric(name, o, known[name])
+
+def check_group_metric(name, o, side):
+    "Raise `PolicyError` for a bound on the wrong side, or one that decides nothing"
+    other, bound = 'max' if side == 'min' else 'min', getattr(o, side)
+    if getattr(o, other) is not None: raise PolicyError(f'fairness metric `{name}` has a `{other}`, but it is bounded by `{side}`.', f'write `{side}: …`.')
+    if bound is None: raise PolicyError(f'fairness metric `{name}` has no bound.', f'give it a `{side}`.')
+    if 'r2' in name: return
+    share = not name.startswith(('mean_', 'log_')) or name.endswith('_ratio')
+    tight, idle = (bound <= 0, bound >= 1) if side == 'max' else (bound >= 1, bound <= 0)
+    if tight and (side == 'max' or share): raise PolicyError(f'fairness metric `{name}` has `{side}` {bound:g}: no version could prove it on any number of rows.', 'leave room for chance: differences such as 0.1, ratios such as 0.8.')
+    if idle and (side == 'min' or share): raise PolicyError(f'fairness metric `{name}` has `{side}` {bound:g}: every version would pass.', 'write shares, not per cent: 0.1 is ten points.')
 
 # %% ../nbs/01_policy.ipynb #faf06b61
 class Behaviour(Strict):
@@ -500,6 +563,7 @@ def parse_policy(
         check_gates(policy, policy._known)
         check_aliases(policy)
         check_metrics(policy)
+        check_fairness(policy)
     except PolicyError as e: raise PolicyError(f'{what}: {e.message}', e.hint) from None
     return policy
 
