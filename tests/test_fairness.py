@@ -181,3 +181,49 @@ def test_many_rows_and_groups_take_little_time():
 
 def test_groups_need_a_row_each():
     with pytest.raises(MlopsKitError, match='row by row'): fairness_checks(Y2, P2, G[:10], Fairness(groups=['origin'], metrics=dict(selection_rate_difference=dict(max=.5))))
+
+
+ASKED = '  fairness:\n    groups: [desk, [desk, carrier], hour]\n    bins: {hour: [12]}\n    metrics: {equalized_odds_difference: {max: 0.5}, selection_rate_ratio: {min: 0.1}}\n'
+
+
+@pytest.fixture(scope='module')
+def toys(tmp_path_factory):
+    "The toy model, and a month with a column that it never saw"
+    import toy
+    from mlops_kit.store import fresh_store
+    folder = toy.build(tmp_path_factory.mktemp('fair'))
+    store = fresh_store(folder/'mlflow.db')
+    month = pd.read_parquet(folder/'april.parquet').assign(desk=lambda d: np.where(d.index % 3 == 0, 'north', np.where(d.index % 3 == 1, 'south', None)), code=lambda d: d.index % 40)
+    month.to_parquet(folder/'april.parquet', index=False)
+    toy.enrol(folder, store)
+    return folder, store
+
+
+def toy_policy(folder, asked):
+    import toy
+    text = toy.POLICY.replace('gates: [contract, data_quality, drift, performance]', 'gates: [fairness]') + asked
+    (folder/'fair.yaml').write_text(text)
+    return folder/'fair.yaml'
+
+
+@pytest.mark.slow
+def test_a_candidate_is_judged_by_group(toys):
+    from mlops_kit import judge, run_gates
+    folder, store = toys
+    policy = toy_policy(folder, ASKED)
+    here = judge('toy/1', folder/'april.parquet', policy, store=store)['fairness']
+    assert here.status == 'pass', here
+    assert {c.column for c in here.checks} == {'desk', 'desk+carrier', 'hour'} and len(here.checks) == 9
+    run = run_gates('toy/1', folder/'april.parquet', policy, out=folder/'runs', store=store, progress=False)['fairness']
+    assert [c.to_dict() for c in run.checks] == [c.to_dict() for c in here.checks]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('asked, error, text', [
+    (ASKED.replace('[desk,', '[dsk,', 1), DataError, 'did you mean `desk`'), (ASKED.replace('    bins: {hour: [12]}\n', ''), PolicyError, '`hour` holds numbers'),
+    (ASKED.replace('equalized_odds_', 'equalised_odds_'), PolicyError, 'did you mean `equalized_odds_difference`')])
+def test_a_wrong_address_is_refused_before_anything_runs(toys, asked, error, text):
+    from mlops_kit import run_gates
+    folder, store = toys
+    with pytest.raises(error, match=text): run_gates('toy/1', folder/'april.parquet', toy_policy(folder, asked), out=folder/'none', store=store, progress=False)
+    assert not list((folder/'none').glob('*/run.json'))
