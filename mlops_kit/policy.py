@@ -10,15 +10,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'BUILT_IN', 'METHODS', 'USUAL', 'METRICS',
-           'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
-           'TEMPLATE_GATES', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict',
-           'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason',
-           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'GroupMetric', 'Fairness',
-           'check_fairness', 'check_group_metric', 'Behaviour', 'Governance', 'OwnGate', 'own_settings', 'same_kind',
-           'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates', 'check_aliases', 'check_metric',
-           'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy', 'load_policy', 'own_gates',
-           'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy', 'quoted', 'policy_text',
-           'policy_schema']
+           'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'TEMPLATE_REST',
+           'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers',
+           'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
+           'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'Fairness', 'Behaviour', 'Governance',
+           'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
+           'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
+           'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
+           'quoted', 'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
