@@ -29,7 +29,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
 from .core import EXIT, MARKS, Check, MlopsKitError, Verdict, asdict, counted, html_table, text_table, unknown
-from .gates import GATES, Candidate, Model, ask, declared, known_gates, open_candidate
+from .gates import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate
 
 # %% ../nbs/10a_selftest.ipynb #6dc13da7
 @dataclass
@@ -365,9 +365,10 @@ def harmed(
 def answer(
     gate:str, # The question
     c:Candidate, # Who is judged
+    function=None, # Where it is one of your own
 )->Verdict:
     "Ask a gate; what it cannot judge at all is an answer, too"
-    try: return ask(gate, c)
+    try: return ask_here(gate, c, function)
     except MlopsKitError as e: return Verdict(gate, [Check(gate, 'error', e.message, 'not_judgeable')])
 
 REASONS = dict(not_judgeable='read the message; the data or the model cannot be judged at all')
@@ -582,7 +583,7 @@ class Bench:
     "The candidate on the test bench, with what its gates said when nothing was wrong"
     c: Candidate # Unharmed
     o: Subject # The same for faults
-    gates: list # That are asked
+    gates: dict # That are asked: name to function, None for those of the kit and notebooks
     before: dict = field(default_factory=dict) # (control, gate) to verdict
     step: object = lambda words: None # Called with what is done next
 
@@ -590,8 +591,9 @@ class Bench:
         key = getattr(control, '__name__', ''), gate
         if key not in self.before:
             self.step(f'{gate}: nothing wrong')
-            self.before[key] = answer(gate, harmed(self.c, control(self.o)) if control else self.c)
+            self.before[key] = self.ask(gate, harmed(self.c, control(self.o)) if control else self.c)
         return self.before[key]
+    def ask(self, gate, c): return answer(gate, c, self.gates[gate])
 
 # %% ../nbs/10a_selftest.ipynb #e0010a7b
 def trial_of(
@@ -610,7 +612,7 @@ def trial_of(
         else:
             b.step(f'{gate}: {name}')
             before = [b.unharmed(gate)] + ([b.unharmed(gate, fault.control)] if fault.control else [])
-            found[gate] = heard(answer(gate, c), before, fault)
+            found[gate] = heard(b.ask(gate, c), before, fault)
     return Trial(name, fault.about, harm.said, heard=found, hint=hint_for(fault, found, b.c))
 
 def hint_for(fault:Fault, found:dict, c:Candidate)->str:
@@ -619,7 +621,7 @@ def hint_for(fault:Fault, found:dict, c:Candidate)->str:
     for gate, (what, _) in found.items():
         if what == 'caught': return ''
         first = f'add `{gate}` to `stages.{c.alias}.gates`, and ' if what == 'not asked' else ''
-        warns = c.policy.gate(gate).mode == 'warn'
+        warns = gate in c.policy.known and c.policy.gate(gate).mode == 'warn'
         told.append(f'`gates.{gate}.mode` is `warn`: make it `block`' if warns and not first else f'{first}set {fault.gates[gate]}')
     return '; or '.join(told)
 
@@ -636,7 +638,7 @@ def silence_of(
     found = Silence(gate, whole.status, stated=stated(b.c.policy, gate), why='' if whole.ok else first_words(whole))
     for i in range(min(repeats, OFTEN.get(gate, repeats))):
         b.step(f'{gate}: half {i + 1}')
-        v = answer(gate, harmed(b.c, Harm('', table=half(b.o.table, b.o.seed + i))))
+        v = b.ask(gate, harmed(b.c, Harm('', table=half(b.o.table, b.o.seed + i))))
         found.repeats += 1
         found.undecided += v.status == 'inconclusive'
         if o := alarm(v, broken=True): found.alarms, found.why = found.alarms + 1, found.why or o.message
@@ -664,7 +666,7 @@ def self_test(
     version, # `Version` or 'NAME/7', 'NAME@alias'
     data, # Path, glob, folder, URL, DataFrame or Arrow table
     policy=None, # Path, `Policy`, or None for the documented defaults
-    gates=None, # Names of gates; the policy's unless given
+    gates=None, # Names of gates, or functions of your own; the policy's unless given
     faults=None, # Names of faults, or a dict of faults of your own; all that the gates are meant to catch unless given
     repeats:int=20, # Halves of the unharmed rows that each gate is asked about
     store=None, # The store
@@ -676,11 +678,12 @@ def self_test(
     "Put known faults into copies of a candidate and its data, and see which gate notices"
     from tempfile import TemporaryDirectory
     if repeats < 1: raise MlopsKitError(f'`repeats` is {repeats}; silence cannot be told from none.', 'try repeats=20.')
-    known_faults(faults, GATES)
-    c = open_candidate(version, data, policy, to, as_of, gates, store=store)
-    names = known_gates(gates or c.policy.stage(to).gates, GATES)
-    wanted = known_faults(faults, names, chosen=bool(gates))
-    with TemporaryDirectory(prefix='selftest-') as room, on_bench(c, names, Path(room), seed, progress, wanted, repeats) as b:
+    asked = {gate_name(o): None if isinstance(o, str) else o for o in gates or ()}
+    known_faults(faults, asked)
+    c = open_candidate(version, data, policy, to, as_of, list(asked), store=store, own=[k for k,o in asked.items() if o])
+    asked = asked or dict.fromkeys(known_gates(c.policy.stage(to).gates, c.policy.known))
+    wanted = known_faults(faults, asked, chosen=bool(gates))
+    with TemporaryDirectory(prefix='selftest-') as room, on_bench(c, asked, Path(room), seed, progress, wanted, repeats) as b:
         trials = [trial_of(b, k, f) for k,f in wanted.items()]
-        silences = [silence_of(b, gate, repeats) for gate in names]
+        silences = [silence_of(b, gate, repeats) for gate in asked]
     return SelfTest(c.model.version, c.table.uri, c.table.rows, c.policy.digest, trials, silences)
