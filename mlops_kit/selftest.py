@@ -288,7 +288,7 @@ def coded(o:Subject): # float array: the target, or the place of the label among
 def group_degraded(o:Subject)->Harm:
     "Answer upside down for one group"
     import pyarrow as pa, pyarrow.compute as pc
-    for name in o.groups or o.ranked('category'):
+    for name in [*o.groups, *o.ranked('category')]:
         counts = {c['values']: c['counts'] for c in pc.value_counts(o.table[name].drop_null()).to_pylist()} if o.kinds.get(name) in ('category', 'boolean') else {}
         small = sorted((k for k,n in counts.items() if 2*n < o.rows), key=lambda k: (-counts[k], str(k)))
         if not small: continue
@@ -569,9 +569,10 @@ def subject_of(
     return Subject(c.table.arrow(), c.table.kinds, c.model.lineage, groups_of(c.policy), c.model.folder, room, seed)
 
 def groups_of(policy)->list: # Names of columns
-    "Name the columns that the policy judges group by group"
-    asked = [*(getattr(policy.gate('performance'), 'slices', None) or ()), *(getattr(policy.gate('fairness'), 'groups', None) or ())]
-    return list(dict.fromkeys(o for o in asked if isinstance(o, str)))
+    "Name the columns that the policy judges group by group, those that several gates name first"
+    named = [*(getattr(policy.gate('performance'), 'slices', None) or ()), *(getattr(policy.gate('fairness'), 'groups', None) or ())]
+    columns = [c for o in named for c in ([o] if isinstance(o, str) else o)]
+    return sorted(dict.fromkeys(columns), key=lambda c: -columns.count(c))
 
 def in_memory(c:Candidate)->Candidate:
     "Read a candidate's rows into memory"
