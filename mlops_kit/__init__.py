@@ -5,6 +5,7 @@ Modules:
 - `mlops_kit.adoption`: Take the version that an alias of plain MLflow points at into a ledger, as it is: hashed, loaded, recorded as adopted and unjudged.
 - `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 - `mlops_kit.audit`: One command hashes every file, checks every signature and counts every vote again, in a store or in a file that left it.
+- `mlops_kit.calibration`: The calibration error with its interval; and what probabilities alone may tell where labels are missing.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
 - `mlops_kit.consent`: What each signed word covers, whose it is, and whether there are enough: counted from entries, keys and the policy alone.
 - `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.
@@ -15,6 +16,7 @@ Modules:
 - `mlops_kit.engine`: A table in DuckDB, PostgreSQL or Spark answers questions about itself; its rows stay where they live.
 - `mlops_kit.entry`: An entry is a small signed record; who wrote it down and who said it may be two people.
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
+- `mlops_kit.fairness`: fairlearn's metrics by group: the widest gap and the worst ratio, each with an interval, and the groups named.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
 - `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
@@ -29,6 +31,7 @@ Modules:
 - `mlops_kit.report`: Evidently's own page, of our checks or of a report of your own, computed from profiles: no row is read that need not be.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
 - `mlops_kit.selftest`: Known faults are put into a copy of the candidate or of its data, and each has to be caught by a gate that is meant to catch it.
+- `mlops_kit.slices`: Groups of rows by the values of columns: named, large enough to judge, and none dropped in silence.
 - `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
 - `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""
 

@@ -8,10 +8,10 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
-           'given', 'gate', 'promote', 'rollback', 'replaced_gates', 'approve', 'reject', 'withdraw', 'word', 'waive',
-           'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history',
-           'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged', 'new_key',
-           'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
+           'given', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried', 'approve', 'reject', 'withdraw', 'word',
+           'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status',
+           'history', 'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged',
+           'new_key', 'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
@@ -162,6 +162,14 @@ def replaced_gates(verdicts)->dict: # Gate to digest
     from mlops_kit.gates import read_run
     run = read_run(verdicts.folder/'run.json')
     return {o: run['gates'][o] for o in run.get('own', ())}
+
+# %% ../nbs/15_cli.ipynb #ae2efd0e
+def tried(a):
+    "Try the gates on known faults"
+    from mlops_kit.selftest import self_test
+    for o in ('resume', 'junit'):
+        if getattr(a, o): raise MlopsKitError(f'`--{o}` does not go with `--self-test`, which makes no run.', f'leave out --{o}.')
+    return self_test(a.version, wanted(a, 'data'), a.policy, store=open_store(a), to=a.to, as_of=a.as_of, progress=not (a.quiet or a.json))
 
 # %% ../nbs/15_cli.ipynb #637ff411
 def approve(a):

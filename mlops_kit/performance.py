@@ -13,12 +13,15 @@ __all__ = ['BINARY', 'MULTICLASS', 'RESAMPLES', 'REGRESSION', 'EXACT', 'LOSSES',
            'ratio', 'auc', 'average_precision', 'log_losses', 'balanced', 'mean_over', 'f1', 'matthews', 'two',
            'f1_macro', 'rmse', 'explained', 'relative', 'medians', 'Estimate', 'one_more', 'estimates', 'row_spreads',
            'row_steps', 'median_spreads', 'missing', 'column_names', 'labels', 'numbers', 'unusable', 'evaluate',
-           'metric_names', 'bound_check', 'champion_check', 'allowed', 'rows_wanted', 'performance_checks',
-           'bounds_missing', 'compared', 'label_checks', 'left_out', 'rare_class', 'prediction_checks', 'metric_checks']
+           'metric_names', 'bound_check', 'champion_check', 'allowed', 'ends', 'corrected', 'rows_wanted',
+           'performance_checks', 'sliced', 'comparisons', 'bounds_missing', 'compared', 'label_checks', 'left_out',
+           'rare_class', 'prediction_checks', 'metric_checks', 'gain_check', 'trivial', 'trivial_check', 'group_bound',
+           'placed', 'group_checks', 'gap_check', 'slice_checks', 'worst_note']
 
 # %% ../nbs/05_performance.ipynb #106c49eb
 from dataclasses import dataclass
 from .core import Check, DataError, PolicyError, check, number, unknown
+from .slices import slicing
 
 # %% ../nbs/05_performance.ipynb #6aac5e2c
 def mean_of(
@@ -360,7 +363,9 @@ def metric_names(
 # %% ../nbs/05_performance.ipynb #0a4e0d29
 REASONS = dict(below_bound='train a better model, or lower `min` with a reason', above_bound='train a better model, or raise `max` with a reason',
     worse_than_champion='keep the champion, or widen `margin` with a reason', undecided='judge on more rows: the message says how many',
-    not_compared='give a metric a `margin` in the policy',
+    not_compared='give a metric a `margin` in the policy', too_good='look for a column that knows the answer, or raise `max_gain` with a reason',
+    no_better_than_trivial='the model has learned nothing that this metric sees', hardly_better='judge on more rows: chance would do',
+    groups_apart='find out why the worst group is so, or allow a wider `max_gap` with a reason',
     no_bound='give each metric a `min`, `max` or `margin` in the policy', one_class='judge on rows whose labels differ',
     too_few_rows='judge on more rows', few_of_a_class='judge on more rows: with so few of a class the intervals are too narrow',
     missing_labels='wait for the labels, or find out why they are missing', unknown_label='judge on labels that the model was trained on',
@@ -392,13 +397,14 @@ def champion_check(
     better:bool, # Is more better?
     confidence:float, # Of the interval that decides
     n:int, # Rows
+    family:int=1, # Comparisons that this is one of
 )->Check:
     "Decide on the interval of the paired difference"
     cand, champ, diff = found
     worse = Estimate(-diff.value if better else diff.value, diff.se, diff.step)
-    low, high = worse.interval(confidence)
+    low, high = ends(worse, confidence, family)
     said = (f'{name} is {number(cand.value)}, the champion’s {number(champ.value)}: {"worse" if worse.value > 0 else "better"} by {number(abs(worse.value))} '
-        f'({confidence:.0%} interval of the loss {number(low)} to {number(high)}), {allowed(margin)}')
+        f'({confidence:.0%} interval of the loss {number(low)} to {number(high)}{corrected(family)}), {allowed(margin)}')
     c = check(f'performance:{name}:champion', high <= margin, said, 'worse_than_champion', value=worse.value, low=low, high=high, bound=margin, unit='worse by', method=name)
     if c.status == 'fail' and low <= margin: c.status, c.reason, c.message = 'inconclusive', 'undecided', f'{said}; {rows_wanted(worse, margin, high, n)}'
     return c
@@ -406,6 +412,19 @@ def champion_check(
 def allowed(margin):
     "Say what a margin allows"
     return f'may be worse by {number(margin)}' if margin >= 0 else f'must be better by {number(-margin)}'
+
+# %% ../nbs/05_performance.ipynb #db0179f3
+def ends(
+    worse:Estimate, # By how much something is worse
+    confidence:float, # Of the interval
+    family:int, # Comparisons that this is one of
+)->tuple: # Lower end, which proves a loss; upper end, which rules one out
+    "Make the ends of an interval that is one of several"
+    return worse.interval(1 - (1 - confidence)/family)[0], worse.interval(confidence)[1]
+
+def corrected(family):
+    "Say for how many comparisons an interval was corrected"
+    return f', the lower end corrected for {family} comparisons' if family > 1 else ''
 
 # %% ../nbs/05_performance.ipynb #61bc80bd
 def rows_wanted(
@@ -427,8 +446,9 @@ def performance_checks(
     config=None, # metrics {name: min, max, margin}, confidence, min_rows
     task:str='binary', # 'binary', 'multiclass' or 'regression'
     classes=None, # The labels in the order of the model's columns
+    frame=None, # DataFrame (n, c): the columns that the policy slices by
 )->list: # Of `Check`
-    "Check the metrics against their bounds and the champion"
+    "Check the metrics against their bounds and the champion, on all rows and group by group"
     import numpy as np
     metrics = getattr(config, 'metrics', None) or {}
     first = bounds_missing(metric_names(task, metrics), metrics, champion is not None)
@@ -438,7 +458,30 @@ def performance_checks(
     if any(c.status in ('fail', 'error', 'inconclusive') for c in first): return first
     keep = ~missing(y)
     y, ps = labels(np.asarray(y)[keep], task, classes, ps[0].shape[-1] if ps[0].ndim > 1 else 2), [p[keep] for p in ps]
-    return first + [c for m,o in metrics.items() for c in metric_checks(m, o, task, y, ps, config.confidence)] + compared(metrics, champion)
+    groups, found = sliced(frame, keep, config)
+    family = comparisons(metrics, groups) if len(ps) > 1 else 1
+    found += [c for m,o in metrics.items() for c in metric_checks(m, o, task, y, ps, config.confidence, family)] + compared(metrics, champion)
+    found += [c for o,parts in groups for c in slice_checks(o, parts, task, y, ps, config.confidence, family)]
+    if getattr(config, 'beat_trivial', False): found.append(trivial_check(next(iter(metrics)), task, y, ps[0], config.confidence))
+    return first + found
+
+# %% ../nbs/05_performance.ipynb #510f7940
+def sliced(
+    frame, # DataFrame (n, c), or None
+    keep, # bool array (n,): rows with a label
+    config, # slices
+)->tuple: # Pairs of a slicing and its groups, and checks
+    "Find the groups of every slicing"
+    found = [(o, *slicing(frame[keep].reset_index(drop=True), o)) for o in getattr(config, 'slices', None) or []]
+    return [(o, groups) for o,groups,_ in found], [c for _,_,checks in found for c in checks]
+
+def comparisons(
+    metrics:dict, # Name to bounds
+    groups, # Pairs of a slicing and its groups
+)->int: # At least 1
+    "Count the comparisons with the champion"
+    margins = lambda bounds: sum(o.margin is not None for o in bounds.values())
+    return max(margins(metrics) + sum(margins(o.metrics)*len(parts) for o,parts in groups), 1)
 
 # %% ../nbs/05_performance.ipynb #f595e4a5
 def bounds_missing(names, metrics, rival:bool)->list:
@@ -488,9 +531,157 @@ def prediction_checks(y, ps, task)->list:
     found = [(who, *unusable(p, len(y), task)) for who,p in zip(('candidate', 'champion'), ps)]
     return [Check('performance', 'error', f'the {who} {words}', reason) for who,reason,words in found if reason]
 
-def metric_checks(name, o, task, y, ps, confidence)->list:
+def metric_checks(name, o, task, y, ps, confidence, family=1)->list:
     "Check one metric against its bounds and, if there is one, the champion"
     found, better = estimates(name, task, y, ps), METRICS[task][name]
     res = [bound_check(name, side, getattr(o, side), found[0], confidence, better) for side in ('min', 'max') if getattr(o, side) is not None]
-    if o.margin is None or len(found) < 3: return res
-    return res + [champion_check(name, o.margin, found, better, confidence, len(y))]
+    if len(found) < 3: return res
+    if o.margin is not None: res.append(champion_check(name, o.margin, found, better, confidence, len(y), family))
+    if getattr(o, 'max_gain', None) is not None: res.append(gain_check(name, o.max_gain, found[2], better, confidence))
+    return res
+
+# %% ../nbs/05_performance.ipynb #ce96a045
+def gain_check(
+    name:str, # The metric
+    most:float, # That the candidate may be better by
+    diff:Estimate, # Candidate minus champion
+    better:bool, # Is more better?
+    confidence:float, # Of the interval shown
+)->Check:
+    "Stop a gain that smells of leakage"
+    gain = Estimate(diff.value if better else -diff.value, diff.se, diff.step)
+    low, high = gain.interval(confidence)
+    said = f'{name} is better than the champion’s by {number(gain.value)} ({confidence:.0%} interval {number(low)} to {number(high)}), more than {number(most)} smells of leakage'
+    return check(f'performance:{name}:gain', bool(gain.value <= most), said, 'too_good', value=gain.value, low=low, high=high, bound=most, unit='better by', method=name)
+
+def trivial(
+    name:str, # The metric
+    task:str, # 'binary', 'multiclass' or 'regression'
+    y, # array (n,) as `labels` makes it
+): # Predictions that are the same for every row
+    "Predict without knowing any column"
+    import numpy as np
+    if task == 'binary': return np.full(len(y), y.mean())
+    if task == 'regression': return np.full(len(y), np.median(y) if name in ('mae', 'median_absolute_error', 'mape') else y.mean())
+    return np.tile(np.bincount(y)/len(y), (len(y), 1))
+
+# %% ../nbs/05_performance.ipynb #8600e6ca
+def trivial_check(
+    name:str, # The metric
+    task:str, # 'binary', 'multiclass' or 'regression'
+    y, # array (n,) as `labels` makes it
+    p, # The candidate's predictions
+    confidence:float, # Of the interval shown
+)->Check:
+    "Check that the model beats one that knows no column"
+    known = trivial(name, task, y)
+    if task == 'multiclass' and known.shape[1] < p.shape[1]: known = _widened(known, p.shape[1])
+    ours, theirs, diff = estimates(name, task, y, [p, known])
+    more = Estimate(diff.value if METRICS[task][name] else -diff.value, diff.se, diff.step)
+    low, high = more.interval(confidence)
+    said = f'{name} is {number(ours.value)}, without any column it is {number(theirs.value)}: better by {number(more.value)} ({confidence:.0%} interval {number(low)} to {number(high)})'
+    c = check('performance:trivial', more.value > 0, said, 'no_better_than_trivial', value=more.value, low=low, high=high, bound=0., unit='better by', method=name)
+    if c.status == 'pass' and low <= 0: c.status, c.reason, c.blocking = 'warn', 'hardly_better', False
+    return c
+
+def _widened(p, k):
+    "Add columns for classes that do not occur"
+    import numpy as np
+    return np.pad(p, ((0, 0), (0, k - p.shape[1])))
+
+# %% ../nbs/05_performance.ipynb #835b4a37
+def group_bound(
+    name:str, # The metric
+    side:str, # 'min' or 'max'
+    bound:float, # The policy's
+    e:Estimate, # In the group
+    confidence:float, # Of the interval
+    n:int, # Rows in the group
+    family:int, # Groups that are compared with this bound
+)->Check:
+    "Compare a group with an absolute bound"
+    short = Estimate(bound - e.value if side == 'min' else e.value - bound, e.se, e.step)
+    low, words = ends(short, confidence, family)[0], 'at least' if side == 'min' else 'at most'
+    reason = 'below_bound' if side == 'min' else 'above_bound'
+    a, b = e.interval(confidence)
+    said = f'{name} is {number(e.value)} on {n:,} rows ({confidence:.0%} interval {number(a)} to {number(b)}), {words} {number(bound)} wanted'
+    c = check(f'performance:{name}:{side}', bool(short.value <= 0), said, reason, value=e.value, low=a, high=b, bound=bound, method=name)
+    if c.status == 'fail' and low <= 0: c.status, c.reason, c.message = 'inconclusive', 'undecided', f'{said}; {rows_wanted(short, 0., ends(short, confidence, family)[1], n)}'
+    return c
+
+def placed(
+    c:Check, # Made for all rows
+    name:str, # The group
+)->Check:
+    "Say that a check is about one group"
+    c.id, c.slice, c.message = f'{c.id}:{name}', name, f'`{name}`: {c.message}'
+    return c
+
+# %% ../nbs/05_performance.ipynb #d9cab778
+def group_checks(
+    name:str, # The metric
+    o, # min, max, margin
+    task:str, # 'binary', 'multiclass' or 'regression'
+    y, # array (m,): labels of the group
+    ps, # Predictions of the candidate and, if any, the champion, in the group
+    confidence:float, # Of the interval
+    family:int, # Comparisons with the champion
+    groups:int, # Groups in the slicing
+)->tuple: # The candidate's `Estimate`, and a list of `Check`
+    "Check one metric in one group"
+    found, better = estimates(name, task, y, ps), METRICS[task][name]
+    value = found[0].value
+    if value != value or task != 'regression' and y.min() == y.max():
+        return None, [Check(f'performance:{name}', 'error', f'{name} is not defined on {len(y):,} rows whose labels are all alike', 'one_class', method=name)]
+    res = [group_bound(name, side, getattr(o, side), found[0], confidence, len(y), groups) for side in ('min', 'max') if getattr(o, side) is not None]
+    if o.margin is not None and len(found) > 2: res.append(champion_check(name, o.margin, found, better, confidence, len(y), family))
+    return found[0], res
+
+# %% ../nbs/05_performance.ipynb #e3de85e1
+def gap_check(
+    name:str, # The metric
+    most:float, # That two groups may be apart
+    found:dict, # Name of a group to `Estimate`
+    better:bool, # Is more better?
+    confidence:float, # Of the interval
+    by:str, # The slicing
+)->Check: # None for a single group
+    "Check how far the best and the worst group are apart"
+    import numpy as np
+    if len(found) < 2: return None
+    names, (v, se) = list(found), np.array([(o.value, o.se) for o in found.values()]).T
+    i, j = np.triu_indices(len(v), 1)
+    gaps = [Estimate(float(a), float(b)) for a,b in zip(abs(v[i] - v[j]), np.hypot(se[i], se[j]))]
+    low, high = max(ends(o, confidence, len(gaps))[0] for o in gaps), max(o.interval(confidence)[1] for o in gaps)
+    order = sorted(names, key=lambda n: found[n].value if better else -found[n].value)
+    worst, gap = ', '.join(f'`{n}` {number(found[n].value)}' for n in order[:3]), float(np.ptp(v))
+    said = f'{name} by {by}: the worst of {len(v)} groups are {worst}; the best is `{order[-1]}` {number(found[order[-1]].value)}, {number(gap)} apart ({confidence:.0%} interval {number(max(low, 0.))} to {number(high)}), at most {number(most)} wanted'
+    c = check(f'performance:{name}:gap:{by}', high <= most, said, 'groups_apart', value=gap, low=max(low, 0.), high=high, bound=most, method=name)
+    if c.status == 'fail' and low <= most: c.status, c.reason = 'inconclusive', 'undecided'
+    return c
+
+# %% ../nbs/05_performance.ipynb #a4b39f6a
+def slice_checks(
+    o, # A slicing: by, metrics
+    groups, # Each a `Group` of rows
+    task:str, # 'binary', 'multiclass' or 'regression'
+    y, # array (n,) as `labels` makes it
+    ps, # Predictions of the candidate and, if any, the champion
+    confidence:float, # Of the interval that decides
+    family:int, # Comparisons with the champion
+)->list: # Of `Check`
+    "Check the metrics of one slicing in every group"
+    by, res = o.by if isinstance(o.by, str) else ', '.join(o.by), []
+    for name, bounds in o.metrics.items():
+        found = {g.name: group_checks(name, bounds, task, y[g.rows], [p[g.rows] for p in ps], confidence, family, len(groups)) for g in groups}
+        res += [placed(c, n) for n,(_, checks) in found.items() for c in checks]
+        known, most = {n: e for n,(e, _) in found.items() if e}, bounds.max_gap
+        gap = gap_check(name, float('inf') if most is None else most, known, METRICS[task][name], confidence, by) if most is not None else None
+        res += [gap] if gap else [worst_note(name, known, METRICS[task][name], by)] if known else []
+    return res
+
+def worst_note(name, found, better, by)->Check:
+    "Name the three worst groups"
+    order = sorted(found, key=lambda n: found[n].value if better else -found[n].value)
+    worst = ', '.join(f'`{n}` {number(found[n].value)}' for n in order[:3])
+    return Check(f'performance:{name}:worst:{by}', 'pass', f'{name} by {by}: the worst of {len(order)} groups are {worst}', blocking=False, method=name)

@@ -10,10 +10,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'BUILT_IN', 'METHODS', 'USUAL', 'METRICS',
-           'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'TEMPLATE_REST',
-           'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers',
-           'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
-           'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'Fairness', 'Behaviour', 'Governance',
+           'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
+           'TEMPLATE_GATES', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict',
+           'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason',
+           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice',
+           'Performance', 'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Behaviour', 'Governance',
            'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
            'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
            'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
@@ -256,15 +257,47 @@ METRICS = dict(
     regression=_sides('r2 explained_variance', 'mae rmse median_absolute_error mape'))
 
 # %% ../nbs/01_policy.ipynb #a2e2dee7
-class Metric(Strict):
-    "The bounds of one metric"
+class Bounds(Strict):
+    "Bounds of a metric, on all rows or in every group"
     min: Number|None = None # At least
     max: Number|None = None # At most
-    margin: Bound|None = None # At most so much worse than the champion
+    margin: Number|None = None # At most so much worse than the champion; negative: at least so much better
 
     @model_validator(mode='after')
     def _ordered(self):
         if None not in (self.min, self.max) and self.min > self.max: raise ValueError(f'`min` {self.min:g} is above `max` {self.max:g}: no version could pass')
+        return self
+
+class Metric(Bounds):
+    "The bounds of one metric on all rows"
+    max_gain: Bound|None = None # At most so much better than the champion: more smells of leakage
+
+    @model_validator(mode='after')
+    def _possible(self):
+        if None not in (self.margin, self.max_gain) and -self.margin > self.max_gain: raise ValueError(f'`margin` {self.margin:g} asks for more than `max_gain` {self.max_gain:g} allows: no version could pass')
+        return self
+
+# %% ../nbs/01_policy.ipynb #46481099
+class SliceMetric(Bounds):
+    "The bounds of one metric in every group"
+    max_gap: Bound|None = None # At most so far between the best group and the worst
+
+class Slice(Strict):
+    "Parts of the data that are judged by themselves"
+    by: str|Annotated[list[str], Field(min_length=1)] # A column, or several to be crossed
+    bins: dict[str, Annotated[list[Number], Field(min_length=1)]] = {} # Where a column of numbers is cut
+    values: list[str] = [] # Groups that have to be there, such as `EWR`, or `EWR, UA` for two columns
+    min_rows: Annotated[int, Field(ge=30)] = 200 # Fewer are not judged alone
+    metrics: Annotated[dict[str, SliceMetric], Field(min_length=1)]
+
+    @property
+    def columns(self): return [self.by] if isinstance(self.by, str) else self.by
+
+    @model_validator(mode='after')
+    def _cut(self):
+        for name, cuts in self.bins.items():
+            if name not in self.columns: raise ValueError(f'`bins` cut `{name}`, which is not among the columns of `by`')
+            if sorted({*cuts}) != cuts: raise ValueError(f'the bins of `{name}` do not rise: {cuts}')
         return self
 
 # %% ../nbs/01_policy.ipynb #3a64a3a5
@@ -274,6 +307,10 @@ class Performance(Strict):
     metrics: dict[str, Metric] = {}
     confidence: Annotated[float, Field(ge=.5, lt=1)] = 0.95 # Of the interval that decides
     min_rows: Annotated[int, Field(ge=1)] = 100 # Fewer rows are inconclusive
+    slices: list[Slice] = [] # Parts of the data that are judged by themselves
+    beat_trivial: bool = True # Better than a model that knows no column?
+    max_calibration_error: Share|None = None # Of the probabilities
+    without_labels: Literal['refuse', 'estimate'] = 'refuse' # `estimate` warns at best
 
 # %% ../nbs/01_policy.ipynb #a3a1a6c7
 _RATES = 'demographic_parity equal_opportunity equalized_odds selection_rate true_positive_rate false_positive_rate true_negative_rate false_negative_rate'
@@ -480,9 +517,14 @@ def check_metric(
 def check_metrics(policy:Policy)->None:
     "Raise `PolicyError` for a metric that is unknown to the task or bounded in vain"
     known = METRICS[policy.task]
-    for name, o in policy.gates.performance.metrics.items():
+    gate = policy.gates.performance
+    for name, o in [*gate.metrics.items(), *(pair for s in gate.slices for pair in s.metrics.items())]:
         if name not in known: raise unknown(f'{policy.task} metric', name, known, PolicyError)
         check_metric(name, o, known[name])
+    bare = next((name for s in gate.slices for name,o in s.metrics.items() if not o.model_dump(exclude_none=True)), None)
+    if bare: raise PolicyError(f'metric `{bare}` of a slicing has no bound, so there is nothing to prove.', 'give it a `min`, `margin` or `max_gap`.')
+    if gate.max_calibration_error is not None and policy.task == 'regression':
+        raise PolicyError('`max_calibration_error` is for probabilities, and the task is `regression`.', 'take it out, or bound `rmse`.')
 
 # %% ../nbs/01_policy.ipynb #0baaa6e6
 def find_line(

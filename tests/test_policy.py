@@ -46,7 +46,7 @@ REFUSED = {
     'min_above_max': ('min: 0.62', 'min: 0.62, max: 0.5', ['`min` 0.62 is above `max` 0.5']),
     'margin_nan': ('margin: 0.01', 'margin: .nan', ['margin', 'finite', 'nan']),
     'min_inf': ('min: 0.62', 'min: -.inf', ['min', 'finite']),
-    'margin_negative': ('margin: 0.01', 'margin: -0.01', ['margin', 'greater than or equal to 0']),
+    'margin_beyond_gain': ('margin: 0.01', 'margin: -0.1, max_gain: 0.05', ['asks for more', 'no version could pass']),
     'margin_in_per_cent': ('margin: 0.01', 'margin: 1', ['every version would pass', 'per cent']),
     'min_in_per_cent': ('min: 0.62', 'min: 62', ['no version could pass', 'per cent']),
     'score_with_a_max_only': ('{min: 0.62, margin: 0.01}', '{max: 0.62}', ['every bad version would pass', '`min`']),
