@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
 HERE = Path(__file__).resolve().parent
 OUT = HERE/'out'/'selftest.json'
-MORE = dict(data_quality=dict(max_duplicates=.01), performance=dict(metrics=dict(roc_auc=dict(min=.62, max=.85, margin=.01))))
+ASKED = ['contract', 'data_quality', 'drift', 'performance', 'fairness']
+MORE = dict(data_quality=dict(max_duplicates=.01), performance=dict(metrics=dict(roc_auc=dict(min=.62, max=.85, margin=.01))),
+            fairness=dict(groups=['origin'], metrics=dict(roc_auc_score_group_min=dict(min=.55), selection_rate_difference=dict(max=.2))))
 
 
 def rules(folder, min_rows):
@@ -20,7 +22,7 @@ def rules(folder, min_rows):
     policy = yaml.safe_load(story_file('flights.policy.yaml'))
     for gate, keys in MORE.items(): policy['gates'].setdefault(gate, {}).update(keys)
     policy['data']['min_rows'] = policy['gates']['performance']['min_rows'] = min_rows
-    policy['signing']['required'] = False
+    policy['signing']['required'], policy['stages']['champion']['gates'] = False, ASKED
     (folder/'policy.yaml').write_text(yaml.safe_dump(policy, sort_keys=False))
     return folder/'policy.yaml'
 

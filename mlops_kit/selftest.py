@@ -319,7 +319,7 @@ class Fault:
     def about(self): return self.do.__doc__
 
 # %% ../nbs/10a_selftest.ipynb #d983eff4
-_BOUNDS, _GROUPS = 'gates.performance.metrics: a `min`', 'gates.fairness'
+_BOUNDS, _GROUPS = 'gates.performance.metrics: a `min`', 'gates.fairness.groups and .metrics'
 FAULTS = dict(
     labels_shuffled=Fault(labels_shuffled, dict(performance=_BOUNDS)),
     columns_swapped=Fault(columns_swapped, dict(drift='gates.drift', contract='ranges or values of the columns in the contract')),
