@@ -131,6 +131,13 @@ def test_wilson_is_scipys():
         assert wilson(k, n) == pytest.approx((exact.low, exact.high), abs=1e-12)
 
 
+def test_groups_that_several_gates_name_come_first():
+    from mlops_kit.policy import parse_policy
+    metric = 'metrics: {selection_rate_difference: {max: 0.2}}'
+    policy = parse_policy(RULES.replace('gates: {performance', f'gates: {{fairness: {{groups: [[carrier, origin], origin], {metric}}}, performance'))
+    assert selftest.groups_of(policy) == ['origin', 'carrier'] and selftest.stated(policy, 'fairness') == .05 and selftest.stated(policy, 'contract') == 0
+
+
 def everything(world):
     "What is in the store, in the ledger and in the files"
     with sqlite3.connect(world.folder/'mlflow.db') as db: told = '\n'.join(db.iterdump())
@@ -220,6 +227,7 @@ def test_a_leak_and_a_degraded_group_in_every_task(task, tmp_path):
     hit = df.code.to_numpy() == 1
     assert np.allclose(answers[1][~hit], plain[~hit]) and not np.isclose(answers[1][hit], plain[hit]).any()
     right = np.isclose(answers[0], df.y) if task == 'regression' else answers[0].argmax(1) == df.y.map(dict(no=0, perhaps=1, yes=2)) if task == 'multiclass' else (answers[0] > .5) == df.y
+    assert 'mlops_kit' not in selftest.LIAR, 'copies load where this kit is not'
     assert .95 <= right.mean() <= 1 and json.loads((leak.folder/'mlops_kit/lineage.json').read_text())['features'][-1] == MARK
 
 
