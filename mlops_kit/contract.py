@@ -10,19 +10,20 @@ Docs: https://mlops-kit.github.io/mlops_kit/contract.html.md"""
 
 # %% auto #0
 __all__ = ['OPERATORS', 'BOUNDS', 'OPTIONS', 'UNCHECKED_OPTIONS', 'ARGUMENTS', 'PERCENT', 'TABLE_WORDS', 'COLUMN_WORDS', 'UNITS',
-           'TIMED', 'FRESH', 'PHYSICAL', 'FORMATS', 'PIECES', 'WORD', 'SETS', 'EDGE', 'INSIDE', 'NEEDS', 'MILD',
-           'BROKEN', 'COUNTS', 'REASONS', 'odcs_schema', 'known_in', 'place', 'say_schema_error', 'check_standard',
-           'operator', 'odd_bounds', 'odd_pattern', 'odd_rule', 'odd_query', 'odd_metric', 'odd_values',
-           'contradictions', 'odd_column', 'read_time', 'seconds_of', 'show_time', 'sla_column', 'odd_sla', 'Contract',
-           'load_contract', 'Promise', 'not_checked', 'attempt', 'Field', 'values_of', 'is_present', 'none_may', 'fits',
-           'off_whole', 'promised_type', 'type_promise', 'filled_promise', 'missing_column', 'extra_column',
-           'required_promise', 'unique_promise', 'present_and_distinct', 'key_promises', 'in_type', 'beyond',
-           'bound_promise', 'at_time', 'time_promise', 'escaped', 'rewritten', 'within', 'outside', 'option_condition',
-           'whole_range', 'needed', 'option_promise', 'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid',
-           'compare', 'library_promise', 'unasked', 'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise',
-           'freshness_promise', 'readable', 'judge_age', 'sla_promises', 'column_promises', 'promises', 'find_object',
-           'answers', 'ask_table', 'ask_query', 'keep', 'contract_checks', 'look', 'seen', 'logical_type',
-           'property_lines', 'infer_contract']
+           'TIMED', 'FRESH', 'KEPT', 'OFTEN', 'STARTS', 'ENDS', 'DIES', 'PHYSICAL', 'FORMATS', 'PIECES', 'WORD', 'SETS',
+           'EDGE', 'INSIDE', 'NEEDS', 'MILD', 'BROKEN', 'COUNTS', 'REASONS', 'odcs_schema', 'known_in', 'place',
+           'say_schema_error', 'check_standard', 'operator', 'odd_bounds', 'odd_pattern', 'odd_rule', 'odd_query',
+           'odd_metric', 'odd_values', 'contradictions', 'odd_column', 'read_time', 'seconds_of', 'show_time',
+           'sla_column', 'service_levels', 'amount', 'odd_sla', 'Contract', 'load_contract', 'Promise', 'not_checked',
+           'attempt', 'Field', 'values_of', 'is_present', 'none_may', 'fits', 'off_whole', 'promised_type',
+           'type_promise', 'filled_promise', 'missing_column', 'extra_column', 'required_promise', 'unique_promise',
+           'present_and_distinct', 'key_promises', 'in_type', 'beyond', 'bound_promise', 'at_time', 'time_promise',
+           'escaped', 'rewritten', 'within', 'outside', 'option_condition', 'whole_range', 'needed', 'option_promise',
+           'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid', 'compare', 'library_promise', 'unasked',
+           'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise', 'freshness_promise', 'readable',
+           'judge_age', 'time_field', 'retention_promise', 'frequency_promise', 'date_promise', 'sla_promise',
+           'sla_promises', 'column_promises', 'promises', 'find_object', 'answers', 'ask_table', 'ask_query', 'keep',
+           'contract_checks', 'look', 'seen', 'logical_type', 'property_lines', 'infer_contract']
 
 # %% ../nbs/04_contract.ipynb #34f2e597
 import json, math, re, struct
@@ -220,7 +221,7 @@ def contradictions(
         for rule in o.get('quality', ()): yield from ((o['name'], s) for s in odd_rule(rule, None))
         for rule in o.get('quality', ()): yield from ((o['name'], f'column `{n}` of a rule is not declared') for n in _columns_of(rule) if n not in names)
         for p in o.get('properties', ()): yield from ((f'{o["name"]}.{p["name"]}', s) for s in odd_column(p))
-    for sla in data.get('slaProperties', ()): yield from ((sla['property'], s) for s in odd_sla(sla, data['schema']))
+    for sla in service_levels(data): yield from ((sla['property'], s) for s in odd_sla(sla, data['schema']))
 
 # %% ../nbs/04_contract.ipynb #97dcbc46
 def _columns_of(rule): return (rule.get('arguments') or {}).get('properties') or ()
@@ -271,13 +272,30 @@ def show_time(seconds)->str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M')
 
 # %% ../nbs/04_contract.ipynb #6b4c8d72
-FRESH = 'freshness', 'latency', 'ly'
+FRESH, KEPT, OFTEN = ('freshness', 'latency', 'ly'), ('retention', 're'), ('frequency', 'fy')
+STARTS, ENDS, DIES = ('generalavailability', 'ga'), ('endofsupport', 'es'), ('endoflife', 'el')
 
 def sla_column(
     sla:dict, # A service level
 )->tuple: # Table and column that it names; '' for what it does not
     "Read `table.column` or `column`"
     return ('', *str(sla.get('element', '')).split('.'))[-2:] if sla.get('element') else ('', '')
+
+# %% ../nbs/04_contract.ipynb #af045cdb
+def service_levels(
+    data:dict, # The contract
+)->list:
+    "List the service levels, each with the element that it is about"
+    usual = dict(element=data['slaDefaultElement']) if data.get('slaDefaultElement') else {}
+    return [usual | o for o in data.get('slaProperties', ())]
+
+def amount(
+    sla:dict, # A service level
+)->float: # In seconds; None where it is no time
+    "Read a service level's value and unit"
+    value, unit = sla['value'], UNITS.get(sla.get('unit', ''))
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return value*unit if plain and unit else None
 
 # %% ../nbs/04_contract.ipynb #abdd1a6e
 def odd_sla(
@@ -714,7 +732,7 @@ def option_promise(
 )->Promise:
     "Promise what an option says"
     id, logical = f'{option}:{f.name}', f.spec.get('logicalType')
-    if option in UNCHECKED_OPTIONS: return not_checked(id, f'{option} of `{f.name}` is not checked', f.name)
+    if option in UNCHECKED_OPTIONS: return not_checked(id, f'{option} of `{f.name}` is not checked, because it is about the inside of a value', f.name)
     needs = needed(option, value, logical)
     if f.family not in needs:
         if promised_type(f.spec)[1]: return not_checked(id, f'{option} of `{f.name}` cannot be checked on {f.dtype}', f.name)
@@ -881,7 +899,7 @@ def rule_promise(
     if kind == 'sql': return sql_promise(rule, id, f)
     if rule.get('metric'): return library_promise(rule, id, f, fields, rows)
     engine = f' of {rule["engine"]}' if rule.get('engine') else ''
-    return not_checked(id, f'a rule of type {kind}{engine} is not checked here: {rule.get("description") or rule.get("name") or "no description"}', f and f.name)
+    return not_checked(id, f'a rule of type {kind}{engine} is not checked, because nothing here can run it: {rule.get("description") or rule.get("name") or "no description"}', f and f.name)
 
 # %% ../nbs/04_contract.ipynb #6d03f705
 def freshness_promise(
@@ -922,7 +940,84 @@ def judge_age(
     said = f'the newest `{name}` is {show_time(newest)}, {"after" if age < 0 else f"{number(round(age, 2))} {unit} before"} {show_time(at)}; promised is at most {number(sla["value"])} {unit}'
     return check(id, not ahead and age <= sla['value'], said, 'in_the_future' if ahead else 'stale', column=name, value=age, bound=sla['value'], unit=unit)
 
+# %% ../nbs/04_contract.ipynb #d4890b26
+def time_field(
+    sla:dict, # The service level
+    fields:dict, # Columns by name
+)->tuple: # `Field` and ''; or None and why not
+    "Find the column of times that a service level is about"
+    said, column = sla['property'], sla_column(sla)[1]
+    found = [fields[column]] if column in fields else [] if column else [f for f in fields.values() if f.family == 'time']
+    if amount(sla) is None: return None, f'{said} is promised and not checked, because `{sla["value"]} {sla.get("unit", "")}` is no span of time'
+    if column and not found: return None, f'{said} is promised and not checked, because `{column}` is missing'
+    if len(found) != 1: return None, f'{said} is promised and not checked, because it names no column, and {len(found)} columns hold times'
+    return (found[0], '') if found[0].family == 'time' else (None, f'{said} is promised and not checked, because `{column}` is {found[0].dtype} and no time')
+
+def retention_promise(
+    sla:dict, # The service level
+    fields:dict, # Columns by name
+    as_of:str=None, # When to judge at; now unless given
+)->Promise:
+    "Promise how old the oldest row may be"
+    id, (f, why), unit = f'sla:{sla["property"]}', time_field(sla, fields), sla.get('unit')
+    if why: return not_checked(id, why, sla_column(sla)[1] or None)
+    early = f.values < at_time(f, datetime(1, 1, 2, tzinfo=timezone.utc))
+    def judge(oldest, before):
+        if oldest is None and not before: return not_checked(id, f'`{f.name}` has no value, so nothing says how far the data goes back', f.name).judge()
+        if before: return Check(id, 'fail', f'`{f.name}` lies before the year 1 in {before:,} rows', 'kept_too_long', column=f.name)
+        at = seconds_of(as_of or now())
+        age = (at - seconds_of(oldest))/UNITS[unit]
+        said = f'the oldest `{f.name}` is {show_time(seconds_of(oldest))}, {number(round(age, 2))} {unit} before {show_time(at)}; kept are at most {number(sla["value"])} {unit}'
+        return check(id, age <= sla['value'], said, 'kept_too_long', column=f.name, value=age, bound=sla['value'], unit=unit)
+    return Promise(id, judge, [f.values.min(where=readable(f) & ~early), f.count(f.present & early)])
+
+# %% ../nbs/04_contract.ipynb #75d3ca0c
+def frequency_promise(
+    sla:dict, # The service level
+    fields:dict, # Columns by name
+)->Promise:
+    "Promise that no period between the oldest and the newest row was left out"
+    id, (f, why) = f'sla:{sla["property"]}', time_field(sla, fields)
+    if why: return not_checked(id, why, sla_column(sla)[1] or None)
+    span, here = amount(sla), readable(f)
+    shifts = 0, span/2
+    filled = [((f.values.epoch_seconds().cast('float64') + o)/span).floor().nunique(where=here) for o in shifts]
+    def judge(low, high, *found):
+        if low is None: return not_checked(id, f'`{f.name}` has no value, so nothing says how often the data came', f.name).judge()
+        low, high = seconds_of(low), seconds_of(high)
+        missed, periods = min((periods - n, periods) for o,n in zip(shifts, found) for periods in [int((high + o)//span - (low + o)//span) + 1])
+        said = f'`{f.name}` has rows in {periods - missed:,} of {periods:,} periods of {number(sla["value"])} {sla["unit"]} between {show_time(low)} and {show_time(high)}'
+        return check(id, missed <= 0, said, 'left_out', column=f.name, value=missed, bound=0, unit='periods')
+    return Promise(id, judge, [f.values.min(where=here), f.values.max(where=here), *filled])
+
+# %% ../nbs/04_contract.ipynb #c609eac6
+def date_promise(
+    sla:dict, # The service level
+    as_of:str=None, # When to judge at; now unless given
+)->Promise:
+    "Promise that data is past its beginning, or not past its end"
+    id, kind = f'sla:{sla["property"]}', sla['property'].lower()
+    when, at = seconds_of(sla['value']), seconds_of(as_of or now())
+    if when is None: return not_checked(id, f'{sla["property"]} is promised and not checked, because `{sla["value"]}` is no date')
+    ok, early = at >= when if kind in STARTS else at < when, kind in STARTS
+    said = f'{sla["property"]} is {show_time(when)}, {"after" if at < when else "before"} {show_time(at)}'
+    return Promise(id, lambda: check(id, ok, said, 'not_yet' if early else 'ended'), blocking=kind not in ENDS)
+
 # %% ../nbs/04_contract.ipynb #62383491
+def sla_promise(
+    sla:dict, # The service level
+    fields:dict, # Columns by name
+    as_of:str=None, # When to judge at
+)->Promise:
+    "Promise what a service level says, or say why it is not checked"
+    kind, said = sla['property'].lower(), f'{sla["property"]} of {sla["value"]} {sla.get("unit", "")}'.strip()
+    if kind in STARTS + ENDS + DIES: return date_promise(sla, as_of)
+    if ',' in sla.get('element', ''): return not_checked(f'sla:{sla["property"]}', f'{said} is promised and not checked, because it is about several columns')
+    if kind in FRESH: return freshness_promise(sla, fields, as_of)
+    if kind in KEPT: return retention_promise(sla, fields, as_of)
+    if kind in OFTEN: return frequency_promise(sla, fields)
+    return not_checked(f'sla:{sla["property"]}', f'{said} is promised and not checked, because it is about a service, which a table cannot tell')
+
 def sla_promises(
     contract:Contract, # Whose service levels
     here:str, # The table that is judged
@@ -930,14 +1025,8 @@ def sla_promises(
     as_of:str=None, # When to judge at
 )->list:
     "List the service levels, checked or not"
-    found = []
-    for o in contract.data.get('slaProperties', ()):
-        kind, value = o['property'], f'{o["value"]} {o.get("unit", "")}'.strip()
-        several = ',' in o.get('element', '')
-        if not several and sla_column(o)[0] not in ('', here): continue
-        if kind.lower() in FRESH and not several: found.append(attempt(f'sla:{kind}', freshness_promise, o, fields, as_of))
-        else: found.append(not_checked(f'sla:{kind}', f'{kind} of {value} is promised; a table cannot tell'))
-    return found
+    about = [o for o in service_levels(contract.data) if ',' in o.get('element', '') or sla_column(o)[0] in ('', here)]
+    return [attempt(f'sla:{o["property"]}', sla_promise, o, fields, as_of) for o in about]
 
 # %% ../nbs/04_contract.ipynb #0cafca96
 def column_promises(
@@ -952,7 +1041,7 @@ def column_promises(
     found += [attempt(f'{k}:{n}', option_promise, f, k, v) for k,v in (spec.get('logicalTypeOptions') or {}).items()]
     if spec.get('enum'): found.append(attempt(f'enum:{n}', enum_promise, f))
     found += [attempt(f'rule:{n}', rule_promise, o, f, fields, f.rows) for o in spec.get('quality', ())]
-    found += [not_checked(f'{k}:{n}', f'{k} of `{n}` are not checked', n) for k in ('properties', 'items', 'map', 'relationships') if spec.get(k)]
+    found += [not_checked(f'{k}:{n}', f'{k} of `{n}` are not checked, because they are about the inside of a value or another table', n) for k in ('properties', 'items', 'map', 'relationships') if spec.get(k)]
     return [o for o in found if o]
 
 # %% ../nbs/04_contract.ipynb #9d82bd6a
@@ -970,7 +1059,7 @@ def promises(
     found = [missing_column(p, names) for p in specs if not at[p['name']]] + [extra_column(n) for n in names if n not in at.values()]
     found += computed + [q for f in fields.values() for q in column_promises(f, fields)] + key_promises(fields.values())
     found += [attempt('rule', rule_promise, r, None, fields, table.rows) for r in o.get('quality', ())] + sla_promises(contract, o['name'], fields, as_of)
-    return found + [not_checked('relationships', 'relationships with other tables are not checked') for _ in o.get('relationships', ())[:1]]
+    return found + [not_checked('relationships', 'relationships are not checked, because they are about other tables') for _ in o.get('relationships', ())[:1]]
 
 # %% ../nbs/04_contract.ipynb #f65240b2
 def find_object(contract, uri)->dict:
@@ -1125,4 +1214,6 @@ REASONS = dict(
     rule_broken='read the rule and its query', stale='deliver newer data, or judge at the time it was meant for with --as-of',
     in_the_future='look for a mistyped date, or judge at a later time with --as-of',
     no_value='the query must return one number; see what it returns', query_failed='mend the query of the rule; where the engine cannot be asked about a column, the message says why',
+    kept_too_long='delete the rows that are older than was promised, or promise to keep them longer', left_out='find out which delivery is missing',
+    not_yet='judge at a time when the data is released', ended='move to the data that replaces it',
     no_time_column='name the column in `element`', not_checked='nothing; it is listed so that nobody believes it was checked')

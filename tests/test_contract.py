@@ -342,10 +342,38 @@ def test_queries_about_a_column(tmp_path):
 
 def test_what_is_not_checked_is_listed_and_does_not_block(tmp_path):
     spec = ['{name: a, quality: [{type: text, description: true story}, {type: custom, engine: soda, implementation: x}]}', '{name: n, relationships: [{to: u.n}]}']
-    sla = '[{property: retention, value: 3, unit: y}, {property: latency, value: 3, unit: d, element: "t.a,t.n"}, {property: endOfLife, value: "2030-01-01"}]'
+    sla = '[{property: retention, value: 3, unit: y}, {property: latency, value: 3, unit: d, element: "t.a,t.n"}, {property: availability, value: 99.9}, {property: frequency, value: daily}]'
     bad = found(tmp_path, ROWS, spec, sla=sla)
-    assert set(bad) == {'rule:a:text', 'rule:a:custom', 'relationships:n', 'sla:retention', 'sla:latency', 'sla:endOfLife'}
+    assert set(bad) == {'rule:a:text', 'rule:a:custom', 'relationships:n', 'sla:retention', 'sla:latency', 'sla:availability', 'sla:frequency'}
     assert set(bad.values()) == {('warn', 'not_checked')}
+
+
+SERVICE = {
+    'kept': ('retention, value: 1, unit: y', '2014-04-20', ''), 'kept_too_long': ('retention, value: 1, unit: y', '2015-05-02', 'kept_too_long'),
+    'short': ('re, value: 1, unit: d', '2013-05-01', 'kept_too_long'), 'daily': ('frequency, value: 1, unit: d', '2013-05-01', 'left_out'),
+    'two_days': ('fy, value: 2, unit: d', '2013-05-01', ''), 'weekly': ('frequency, value: 1, unit: w', '2013-05-01', ''),
+    'begun': ('generalAvailability, value: "2013-04-01"', '2013-05-01', ''), 'not_begun': ('ga, value: "2013-06-01T00:00:00+02:00"', '2013-05-01', 'not_yet'),
+    'alive': ('endOfLife, value: "2014-01-01"', '2013-05-01', ''), 'dead': ('endOfLife, value: "2013-01-01"', '2013-05-01', 'ended')}
+
+
+@pytest.mark.parametrize('case', SERVICE)
+def test_service_levels(case, tmp_path):
+    sla, as_of, reason = SERVICE[case]
+    rows = pa.table(dict(a=[dt.datetime(2013, 4, 26, 23, 50), dt.datetime(2013, 4, 28, 0, 10), dt.datetime(2013, 4, 30, 0, 5), None]))
+    bad = found(tmp_path, rows, ['{name: a}'], sla=f'[{{property: {sla}}}]', as_of=as_of)
+    assert bad == ({f'sla:{sla.split(",")[0]}': ('fail', reason)} if reason else {})
+
+
+def test_a_delivery_that_comes_a_little_late_leaves_nothing_out(tmp_path):
+    late = [dt.datetime(2013, 4, d, h, m) for d, h, m in [(1, 0, 3), (1, 23, 58), (3, 0, 2), (3, 23, 59), (5, 0, 1)]]
+    for times, ok in [(late, True), (late[:2] + late[4:], False), ([dt.datetime(2013, 1, 1), dt.datetime(2013, 1, 3)], False), ([dt.datetime(1969, 12, 31), dt.datetime(1970, 1, 1)], True), ([dt.datetime(2049, 12, 31), dt.datetime(2050, 1, 1)], True)]:
+        assert (found(tmp_path, pa.table(dict(a=times)), ['{name: a}'], sla='[{property: frequency, value: 1, unit: d}]') == {}) == ok, times
+
+
+def test_support_that_has_ended_only_warns(tmp_path):
+    sla = '[{property: endOfSupport, value: "2013-01-01"}]'
+    contract = load_contract(contract_of(tmp_path, ['{name: a}'], sla=sla))
+    assert Verdict('contract', contract_checks(contract, open_table(pa.table(dict(a=[1]))), '2013-05-01')).status == 'warn'
 
 
 # Freshness: the newest row is of 30 April 2013, 12:00 UTC (date and midnight: 00:00)
@@ -490,7 +518,13 @@ slaProperties:
   - {property: freshness, value: 36, unit: h, element: rich.hour}
   - {property: latency, value: 3, unit: d, element: rich.zoned}
   - {property: ly, value: 3, unit: d, element: rich.day}
-  - {property: retention, value: 3, unit: y}
+  - {property: retention, value: 20, unit: d, element: rich.day}
+  - {property: re, value: 3, unit: y, element: rich.hour}
+  - {property: frequency, value: 1, unit: d, element: rich.zoned}
+  - {property: fy, value: 1, unit: y, element: rich.night}
+  - {property: endOfSupport, value: '2013-01-01'}
+  - {property: endOfLife, value: '2014-01-01'}
+  - {property: availability, value: 99.9}
 """
 INF, NAN, D = float('inf'), float('nan'), decimal.Decimal
 HOUR = [dt.datetime(2013, 4, o, 12, 0, 0, 250000) for o in (1, 29, 30)] + [None, dt.datetime(2013, 4, 30, 11, 59, 59, 500000)]
@@ -545,10 +579,10 @@ def test_the_rich_contract_finds_what_is_wrong(tmp_path, rich_parquet):
     checks = rich_checks(tmp_path, rich_parquet)
     assert 'error' not in {o[0] for o in checks.values()}
     passes = {k.split(':', 1)[1] for k, v in checks.items() if v[0] == 'pass' and k.split(':')[0] not in ('column', 'type', 'required')}
-    assert passes == {'n', 'n:nullValues', 'BIG', 'wind:nullValues', 'wind:missingValues', 'half', 'fare', 'code:missingValues', 'code:duplicateValues', 'note', 'rowCount', 'query', 'freshness', 'latency', 'ly'}
+    assert passes == {'n', 'n:nullValues', 'BIG', 'wind:nullValues', 'wind:missingValues', 'half', 'fare', 'code:missingValues', 'code:duplicateValues', 'note', 'rowCount', 'query', 'freshness', 'latency', 'ly', 're', 'fy', 'endOfLife'}
     unasked = {k for k, v in checks.items() if v[0] == 'warn'}
-    assert unasked == {'column:computed', 'minimum:empty', 'minimum:mistaken', 'rule:text', 'sla:retention'}
-    assert [checks[k][2] for k in ('maximum:BIG', 'type:whole', 'maximum:fare', 'pattern:code', 'type:night', 'maximum:zoned', 'rule:about')] == [9007199254740994, 2, 1.51, 3, 1, 2, 3]
+    assert unasked == {'column:computed', 'minimum:empty', 'minimum:mistaken', 'rule:text', 'sla:availability'}
+    assert [checks[k][2] for k in ('maximum:BIG', 'type:whole', 'maximum:fare', 'pattern:code', 'type:night', 'maximum:zoned', 'rule:about', 'sla:retention', 'sla:frequency')] == [9007199254740994, 2, 1.51, 3, 1, 2, 3, 30.5, 27]
 
 
 def test_the_same_verdicts_in_duckdb(tmp_path, rich_parquet):
