@@ -341,10 +341,12 @@ def junit(
     "Write verdicts as JUnit XML"
     from xml.etree import ElementTree as ET
     from mlops_kit.core import said, write_file
-    suite = ET.Element('testsuite', name='mlops-kit', tests=str(len(verdicts)),
+    warns = [v for v in verdicts if v.only_warns and v.status != 'pass']
+    suite = ET.Element('testsuite', name='mlops-kit', tests=str(len(verdicts)), skipped=str(len(warns)),
         failures=str(sum(v.status in ('fail', 'inconclusive') for v in verdicts)), errors=str(sum(v.status == 'error' for v in verdicts)))
     for v in verdicts:
-        case = ET.SubElement(suite, 'testcase', classname='gate', name=v.gate)
+        case = ET.SubElement(suite, 'testcase', classname='gate that only warns' if v.only_warns else 'gate', name=v.gate)
+        if v in warns: ET.SubElement(case, 'skipped', message=said(v))
         if not v.ok: ET.SubElement(case, 'error' if v.status == 'error' else 'failure', type=v.reason, message=said(v)).text = repr(v)
     write_file(path, ET.tostring(suite, encoding='utf-8', xml_declaration=True))
 

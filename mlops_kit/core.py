@@ -12,9 +12,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError', 'DataError',
            'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check', 'asdict',
            'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number', 'badge',
-           'text_table', 'html_table', 'said', 'verdict_text', 'verdict_html', 'digest', 'file_digest', 'write_file',
-           'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require', 'Verdicts',
-           'verdicts_text', 'verdicts_html']
+           'text_table', 'html_table', 'said', 'standing', 'verdict_text', 'verdict_html', 'digest', 'file_digest',
+           'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require',
+           'Verdicts', 'verdicts_text', 'verdicts_html']
 
 # %% ../nbs/00_core.ipynb #f214363d
 import difflib, hashlib, json, math, os, platform
@@ -178,6 +178,8 @@ class Verdict:
     @property
     def ok(self): return self.status in LETS_THROUGH
     @property
+    def only_warns(self): return bool(self.checks) and self.status != 'error' and not any(c.blocking for c in self.checks)
+    @property
     def exit_code(self): return exit_code([self])
 
     def worst_first(self): return sorted(self.checks, key=lambda c: -STATUSES.index(counted(c)))
@@ -246,18 +248,25 @@ def said(
     more = f' (and {len(hits)-1} more)' if len(hits) > 1 else ''
     return hits[0].message + more if hits else '1 check passed' if len(v.checks) == 1 else f'{len(v.checks)} checks passed'
 
+# %% ../nbs/00_core.ipynb #b90b39e5
+def standing(
+    v:Verdict, # One gate's verdict
+)->str: # Its status, and that it could not have stopped anything
+    "Say a verdict's status in words"
+    return f'{v.status} (only warns)' if v.only_warns else v.status
+
 # %% ../nbs/00_core.ipynb #41f65c80
 _HEAD = ['', 'check', 'value', 'bound', 'what was found']
 
 def verdict_text(v:Verdict)->str:
     "Show a verdict as a table of text, the worst check first"
     rows = [[MARKS[counted(c)], c.id, number(c.value), number(c.bound), c.message] for c in v.worst_first()]
-    return f'{MARKS[v.status]} {v.gate}: {v.status}\n' + text_table([_HEAD] + rows)
+    return f'{MARKS[v.status]} {v.gate}: {standing(v)}\n' + text_table([_HEAD] + rows)
 
 def verdict_html(v:Verdict)->str:
     "Show a verdict as an HTML table, the worst check first"
     rows = [[badge(counted(c))] + [escape(o) for o in (c.id, number(c.value), number(c.bound), c.message)] for c in v.worst_first()]
-    return f'<div>{badge(v.status)} <b>{escape(v.gate)}</b>{html_table([_HEAD] + rows)}</div>'
+    return f'<div>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns}{html_table([_HEAD] + rows)}</div>'
 
 # %% ../nbs/00_core.ipynb #1f345ef1
 def digest(
@@ -353,19 +362,21 @@ class Verdicts(list):
     def ok(self): return self.status in LETS_THROUGH
     @property
     def exit_code(self): return exit_code(self)
+    @property
+    def warning(self): return [v.gate for v in self if v.only_warns]
     def __getitem__(self, i): return next(v for v in self if v.gate == i) if isinstance(i, str) else super().__getitem__(i)
-    def to_dict(self): return dict(status=self.status, exit_code=self.exit_code, verdicts=[v.to_dict() for v in self])
+    def to_dict(self): return dict(status=self.status, exit_code=self.exit_code, only_warn=self.warning, verdicts=[v.to_dict() for v in self])
     def __repr__(self): return verdicts_text(self)
     def _repr_html_(self): return verdicts_html(self)
 
 # %% ../nbs/00_core.ipynb #d1d64f17
 def verdicts_text(vs:Verdicts)->str:
-    "Show several verdicts as a table of text, one line a gate"
-    return text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, v.status, said(v)] for v in vs])
+    "Show several verdicts as a table of text, one line a gate; those that only warn stand last"
+    return text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, standing(v), said(v)] for v in sorted(vs, key=lambda v: v.only_warns)])
 
 # %% ../nbs/00_core.ipynb #fdc991ec
 def verdicts_html(vs:Verdicts)->str:
     "Show several verdicts as HTML, one line a gate that opens into its checks"
-    gate = lambda v: (f'<details{"" if v.ok else " open"}><summary>{badge(v.status)} <b>{escape(v.gate)}</b> {escape(said(v))}</summary>'
+    gate = lambda v: (f'<details{"" if v.ok else " open"}><summary>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns} {escape(said(v))}</summary>'
         f'{verdict_html(v)}</details>')
-    return f'<div>{badge(vs.status)}{"".join(map(gate, vs))}</div>'
+    return f'<div>{badge(vs.status)}{"".join(map(gate, sorted(vs, key=lambda v: v.only_warns)))}</div>'

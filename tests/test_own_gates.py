@@ -161,3 +161,15 @@ def test_the_workflow_of_init_is_one_and_its_commands_run(world, cli, tmp_path):
         assert p.returncode == 0, p.stderr
         assert 'own notebook' in p.stderr or 'dossier' in o
     assert (world.folder/'gates.xml').exists() and list((world.folder/'runs').glob('2*/dossier.html'))
+
+
+def test_gates_that_only_warn_are_reported_apart(world, tmp_path):
+    from xml.etree import ElementTree as ET
+
+    from mlops_kit.cli import junit
+    found = judge(world)
+    assert found.warning == ['season'] and 'warn (only warns)' in repr(found) and found.to_dict()['only_warn'] == ['season']
+    junit(found, tmp_path/'gates.xml')
+    suite = ET.parse(tmp_path/'gates.xml').getroot()
+    assert (suite.get('skipped'), suite.get('failures')) == ('1', '0')
+    assert [(c.get('name'), c.get('classname'), [o.tag for o in c]) for c in suite] == [('performance', 'gate', []), ('season', 'gate that only warns', ['skipped'])]
