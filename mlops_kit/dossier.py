@@ -302,7 +302,8 @@ def made_of(
 # %% ../nbs/13_dossier.ipynb #8751183a
 QUESTIONS = dict(contract='Does the data keep its promises?', data_quality='Is the data as clean as what the model learned from?',
     drift='Has the world moved since training?', performance='Is it good enough, and not worse than the champion?',
-    fairness='Does it hold for every group?', behaviour='Does it load in a clean environment and answer in time?')
+    fairness='Does it hold for every group?', behaviour='Does it load in a clean environment and answer in time?',
+    governance='Could a reviewer answer for it?')
 REASONS = dict(no_verdict='run the gate again; its executed notebook and its log say what happened')
 _FILES = {'executed.html': 'executed notebook', 'executed.ipynb': 'notebook file', 'report.html': 'Evidently report', 'verdict.json': 'verdict file', 'log.txt': 'log'}
 
@@ -352,7 +353,7 @@ def lineage_rows(
     tables = [('source', d.get('sources')), *((f'{k} data', (d.get(k) or {}).get('sources')) for k in ('train', 'test'))]
     res = [row for what,found in tables for row in rows(what, found)] + identity_rows('candidate', run['version'])
     res += rows('judged data', run['data']) + rows('reference', [run['reference'] | dict(uri=_span(run['reference'].get('uri', '').split(', ')))]) + [('profile of judged data', '', '', run['profile'])]
-    res += [('contract', '', '', run['contract']), ('policy', 'policy.yaml', '', run['policy'])] + [('gate notebook', g, '', o) for g,o in run['gates'].items()]
+    res += [('contract', '', '', run['contract']), ('policy', 'policy.yaml', '', run['policy'])] + [('gate notebook of your own' if g in run.get('own', ()) else 'gate notebook', g, '', o) for g,o in run['gates'].items()]
     res += identity_rows('champion', run['champion']) + [('last decision on the alias', '', '', run['last_decision'])]
     return res + [('statement', 'statement.json', f'{len(s.files)} files', s.digest), ('ledger entry', *entry_of(r))]
 
