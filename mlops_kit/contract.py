@@ -21,9 +21,9 @@ __all__ = ['OPERATORS', 'BOUNDS', 'OPTIONS', 'UNCHECKED_OPTIONS', 'ARGUMENTS', '
            'escaped', 'rewritten', 'within', 'outside', 'option_condition', 'whole_range', 'needed', 'option_promise',
            'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid', 'compare', 'library_promise', 'unasked',
            'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise', 'freshness_promise', 'readable',
-           'judge_age', 'time_field', 'retention_promise', 'frequency_promise', 'date_promise', 'sla_promise',
-           'sla_promises', 'column_promises', 'promises', 'find_object', 'answers', 'ask_table', 'ask_query', 'keep',
-           'contract_checks', 'look', 'seen', 'logical_type', 'property_lines', 'infer_contract']
+           'judge_age', 'age_checks', 'time_field', 'retention_promise', 'frequency_promise', 'date_promise',
+           'sla_promise', 'sla_promises', 'column_promises', 'promises', 'find_object', 'answers', 'ask_table',
+           'ask_query', 'keep', 'contract_checks', 'look', 'seen', 'logical_type', 'property_lines', 'infer_contract']
 
 # %% ../nbs/04_contract.ipynb #34f2e597
 import json, math, re, struct
@@ -940,6 +940,22 @@ def judge_age(
     said = f'the newest `{name}` is {show_time(newest)}, {"after" if age < 0 else f"{number(round(age, 2))} {unit} before"} {show_time(at)}; promised is at most {number(sla["value"])} {unit}'
     return check(id, not ahead and age <= sla['value'], said, 'in_the_future' if ahead else 'stale', column=name, value=age, bound=sla['value'], unit=unit)
 
+# %% ../nbs/04_contract.ipynb #f313771c
+def age_checks(
+    table, # `Table`
+    data, # The policy's `data`: `max_age`, such as 45d, and `time`, the column
+    as_of:str=None, # When to judge at; now unless given
+)->list: # Of `Check`; none where no age is bounded
+    "Check how old the newest row of a table is"
+    if not data.max_age: return []
+    if data.time and data.time not in table.names: raise unknown('column', data.time, table.names, PolicyError, 'the policy names it as `data.time`.')
+    fields = {n: Field(dict(name=n), n, table.dtype(n), table.rows, table.expr) for n in ([data.time] if data.time else table.names)}
+    sla = dict(property='max_age', value=int(data.max_age[:-1]), unit=data.max_age[-1])
+    p = attempt('data:max_age', freshness_promise, sla, fields, as_of)
+    found = keep(p, table, ask_table(table, p.asks) if p.asks else {})
+    found.id = 'data:max_age'
+    return [found]
+
 # %% ../nbs/04_contract.ipynb #d4890b26
 def time_field(
     sla:dict, # The service level
@@ -1216,4 +1232,4 @@ REASONS = dict(
     no_value='the query must return one number; see what it returns', query_failed='mend the query of the rule; where the engine cannot be asked about a column, the message says why',
     kept_too_long='delete the rows that are older than was promised, or promise to keep them longer', left_out='find out which delivery is missing',
     not_yet='judge at a time when the data is released', ended='move to the data that replaces it',
-    no_time_column='name the column in `element`', not_checked='nothing; it is listed so that nobody believes it was checked')
+    no_time_column='name the column in `element`, or as `data.time` in the policy', not_checked='nothing; it is listed so that nobody believes it was checked')

@@ -234,8 +234,11 @@ def data_quality_gate(
     c:Candidate,
 )->list: # Of `Check`
     "Ask whether the data is as clean as what the model learned from"
+    from mlops_kit.contract import age_checks
     from mlops_kit.quality import quality_checks
-    return quality_checks(c.model.reference, c.profile, c.policy.gate('data_quality'), data=c.policy.data, columns=c.model.features, table=c.table)
+    config, data = c.policy.gate('data_quality'), c.policy.data
+    found = quality_checks(c.model.reference, c.profile, config, data=data, columns=c.model.features, table=c.table)
+    return age_checks(c.table, data, c.as_of) + found
 
 def drift_gate(
     c:Candidate,

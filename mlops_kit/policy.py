@@ -13,12 +13,12 @@ __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Age', 'USUAL_GATES', 'B
            'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
            'TEMPLATE_GATES', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict',
            'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason',
-           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice',
-           'Performance', 'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Behaviour', 'Governance',
-           'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
-           'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
-           'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
-           'quoted', 'policy_text', 'policy_schema']
+           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Metric', 'Performance', 'GroupMetric', 'Fairness',
+           'check_fairness', 'check_group_metric', 'Behaviour', 'Governance', 'OwnGate', 'own_settings', 'same_kind',
+           'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates', 'check_aliases', 'check_metric',
+           'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy', 'load_policy', 'own_gates',
+           'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy', 'quoted', 'policy_text',
+           'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -118,9 +118,10 @@ Age = Annotated[str, AfterValidator(_age), Field(json_schema_extra=dict(pattern=
 # %% ../nbs/01_policy.ipynb #4e81a3b1
 class Data(Strict):
     "What data a version is judged on"
-    source: str = '' # Where it usually is: a path, glob, folder or URL
+    source: str = '' # Where it usually is: a path or glob beside the policy, or a URL; for a run that names no data
     min_rows: Annotated[int, Field(ge=1)] = 1000 # Fewer are not judged
     max_age: Age|None = None # How old its newest row may be
+    time: str = '' # The column that says how old a row is, where several hold times
 
 # %% ../nbs/01_policy.ipynb #8050d8ae
 class Signing(Strict):
@@ -689,7 +690,9 @@ owner: {owner}
 
 data:
   min_rows: 1000             # fewer rows are not judged
+  # source: data/new.parquet # for a run that names no data
   # max_age: 45d             # how old the newest row may be
+  # time: hour               # in this column, where several hold times
 
 signing:
   required: false            # true: every decision names the person who took it

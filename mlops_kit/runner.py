@@ -10,8 +10,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/runner.html.md"""
 __all__ = ['PARAMETERS', 'RUN_SCHEMA', 'PAGE', 'REASONS', 'packaged_gates', 'find_gates', 'gates_of', 'replaced', 'check_shape',
            'bad_gate', 'notebook_cells', 'source_digest', 'new_run_id', 'here', 'address', 'start_run', 'copy_lineage',
            'execute', 'write_page', 'watch_parent', 'start_gate', 'gate_environment', 'user_of', 'kill_tree',
-           'last_line', 'believe', 'verdict_of', 'reject', 'run_all', 'run_gates', 'prepared', 'last_decision',
-           'resumed', 'kept_verdict', 'evidence_of']
+           'last_line', 'believe', 'verdict_of', 'reject', 'run_all', 'run_gates', 'prepared', 'usual_data',
+           'last_decision', 'resumed', 'kept_verdict', 'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
@@ -338,11 +338,11 @@ def run_gates(
 # %% ../nbs/11_runner.ipynb #41db25eb
 def prepared(version, data, policy, out, to, as_of, store):
     "Check everything, then write the run's record"
-    if data is None: raise MlopsKitError('no data was given to judge on.', 'give --data PATH.')
     if not policy: raise PolicyError('evidence needs a policy file, and none was given.', 'make one with `mlops-kit init`.')
     from mlops_kit.policy import as_policy
     from mlops_kit.table import is_url, open_table
     policy = as_policy(policy)
+    data = usual_data(policy) if data is None else data
     notebooks, run_id = gates_of(policy, to), new_run_id()
     for path in notebooks.values(): check_shape(path)
     c = open_candidate(version, here(data), policy, to, as_of, list(notebooks), cache=out/'.models', store=store)
@@ -350,6 +350,13 @@ def prepared(version, data, policy, out, to, as_of, store):
     if not is_url(addr): c.table = declared(open_table(addr), c.model.lineage)
     start_run(c, addr, notebooks, out, run_id, last_decision(c, store), store.uri)
     return out/run_id, notebooks
+
+def usual_data(policy):
+    "Find where the policy says that its data is"
+    from mlops_kit.table import is_url
+    source = policy.data.source
+    if not source: raise MlopsKitError('no data was given to judge on.', 'give --data PATH, or write `data: {source: PATH}` in the policy.')
+    return source if is_url(source) or not policy.path else str(policy.path.parent/source)
 
 def last_decision(c, store):
     "Digest the last promote or rollback of the alias: the evidence is bound to it"

@@ -173,3 +173,24 @@ def test_gates_that_only_warn_are_reported_apart(world, tmp_path):
     suite = ET.parse(tmp_path/'gates.xml').getroot()
     assert (suite.get('skipped'), suite.get('failures')) == ('1', '0')
     assert [(c.get('name'), c.get('classname'), [o.tag for o in c]) for c in suite] == [('performance', 'gate', []), ('season', 'gate that only warns', ['skipped'])]
+
+
+def test_data_that_is_too_old_and_data_that_the_policy_names(world):
+    import pandas as pd
+
+    from mlops_kit.runner import prepared
+    frame = pd.read_parquet(world.data).assign(at=pd.date_range('2013-04-01', periods=12), noted=pd.Timestamp('2013-01-01'))
+    frame.to_parquet(world.folder/'dated.parquet')
+    rules = RULES + 'data: {min_rows: 10, max_age: 3d, time: at, source: dated.parquet}\n'
+    def age(as_of):
+        from mlops_kit import judge
+        found = judge('tiny/1', world.folder/'dated.parquet', world.policy, ['data_quality'], as_of=as_of, store=world.store)
+        return next((c.status, c.reason) for c in found[0].checks if c.id == 'data:max_age')
+    world.policy.write_text(rules)
+    assert [age('2013-04-14'), age('2013-04-20')] == [('pass', ''), ('fail', 'stale')]
+    folder, _ = prepared('tiny/1', None, world.policy, world.runs, 'champion', None, world.store)
+    assert json.loads((folder/'run.json').read_text())['address'] == str(world.folder/'dated.parquet')
+    world.policy.write_text(rules.replace('time: at, ', ''))
+    assert age('2013-04-14') == ('error', 'no_time_column')
+    world.policy.write_text(rules.replace('time: at', 'time: ta'))
+    with pytest.raises(PolicyError, match='did you mean `at`'): age('2013-04-14')
