@@ -16,14 +16,15 @@ __all__ = ['OPERATORS', 'BOUNDS', 'OPTIONS', 'UNCHECKED_OPTIONS', 'ARGUMENTS', '
            'odd_metric', 'odd_values', 'contradictions', 'odd_column', 'read_time', 'seconds_of', 'show_time',
            'sla_column', 'service_levels', 'amount', 'odd_sla', 'Contract', 'load_contract', 'Promise', 'not_checked',
            'attempt', 'Field', 'values_of', 'is_present', 'none_may', 'fits', 'off_whole', 'promised_type',
-           'type_promise', 'filled_promise', 'missing_column', 'extra_column', 'required_promise', 'unique_promise',
-           'present_and_distinct', 'key_promises', 'in_type', 'beyond', 'bound_promise', 'at_time', 'time_promise',
-           'escaped', 'rewritten', 'within', 'outside', 'option_condition', 'whole_range', 'needed', 'option_promise',
-           'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid', 'compare', 'library_promise', 'unasked',
-           'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise', 'freshness_promise', 'readable',
-           'judge_age', 'age_checks', 'time_field', 'retention_promise', 'frequency_promise', 'date_promise',
-           'sla_promise', 'sla_promises', 'column_promises', 'promises', 'find_object', 'answers', 'ask_table',
-           'ask_query', 'keep', 'contract_checks', 'look', 'seen', 'logical_type', 'property_lines', 'infer_contract']
+           'type_promise', 'physical_promises', 'filled_promise', 'missing_column', 'extra_column', 'required_promise',
+           'unique_promise', 'present_and_distinct', 'key_promises', 'in_type', 'beyond', 'bound_promise', 'at_time',
+           'time_promise', 'escaped', 'rewritten', 'within', 'outside', 'option_condition', 'whole_range', 'needed',
+           'option_promise', 'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid', 'compare',
+           'library_promise', 'unasked', 'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise',
+           'freshness_promise', 'readable', 'judge_age', 'age_checks', 'time_field', 'retention_promise',
+           'frequency_promise', 'date_promise', 'sla_promise', 'sla_promises', 'column_promises', 'promises',
+           'find_object', 'answers', 'ask_table', 'ask_query', 'keep', 'contract_checks', 'look', 'seen',
+           'logical_type', 'property_lines', 'infer_contract']
 
 # %% ../nbs/04_contract.ipynb #34f2e597
 import json, math, re, struct
@@ -477,11 +478,13 @@ def promised_type(
 # %% ../nbs/04_contract.ipynb #3ac88b7d
 def type_promise(
     f:Field, # The column
+    spec:dict=None, # What the contract says, the column's own unless given
+    id:str='', # Of the check
 )->Promise: # None where no type is promised
     "Promise the type of a column"
     from mlops_kit.table import dtype_name
-    logical, word = promised_type(f.spec)
-    id, has = f'type:{f.name}', dtype_name(f.dtype)
+    logical, word = promised_type(spec or f.spec)
+    id, has = id or f'type:{f.name}', dtype_name(f.dtype)
     if not word: return None
     if not logical: return not_checked(id, f'type `{word}` of `{f.name}` is a word of a database that is not understood here', f.name)
     if f.values.type().is_unknown(): return not_checked(id, f'`{f.name}` has a type of {f.engine} that is not understood here', f.name)
@@ -489,6 +492,19 @@ def type_promise(
     found = fits(f, logical)
     if not isinstance(found, bool): return none_may(id, f, found, f'are of type {word} (stored as {has})', 'wrong_type')
     return Promise(id, lambda: check(id, found, f'`{f.name}` is {has}, promised is {word}', 'wrong_type', column=f.name))
+
+# %% ../nbs/04_contract.ipynb #977826b4
+def physical_promises(
+    f:Field, # The column
+)->list:
+    "Promise a column's physical type, where it says more than the logical one"
+    logical, physical = f.spec.get('logicalType'), f.spec.get('physicalType')
+    if not physical: return []
+    length = re.fullmatch(r'\s*(\w+)\s*\(\s*(\d+)\s*\)\s*', str(physical))
+    plain = dict(physicalType=physical)
+    found = [attempt(f'physical:{f.name}', type_promise, f, plain, f'physical:{f.name}')] if logical else []
+    if promised_type(plain)[0] != 'string' or not length or f.family != 'string': return found
+    return found + [attempt(f'length:{f.name}', none_may, f'length:{f.name}', f, f.values.length() > int(length[2]), f'fit {physical}', 'out_of_range')]
 
 # %% ../nbs/04_contract.ipynb #f48aeccb
 def filled_promise(
@@ -1051,7 +1067,7 @@ def column_promises(
 )->list:
     "List what the contract promises about one column"
     spec, n = f.spec, f.name
-    found = [attempt(f'column:{n}', filled_promise, f), attempt(f'type:{n}', type_promise, f)]
+    found = [attempt(f'column:{n}', filled_promise, f), attempt(f'type:{n}', type_promise, f), *physical_promises(f)]
     if spec.get('required'): found.append(attempt(f'required:{n}', required_promise, f))
     if spec.get('unique'): found.append(attempt(f'unique:{n}', unique_promise, [f], f'unique:{n}'))
     found += [attempt(f'{k}:{n}', option_promise, f, k, v) for k,v in (spec.get('logicalTypeOptions') or {}).items()]

@@ -167,6 +167,25 @@ def test_words_of_databases(physical, column, ok, tmp_path):
     assert bad == ({} if ok else {f'type:{column}': ('fail', 'wrong_type')})
 
 
+@pytest.mark.parametrize('spec, rows, bad', [
+    ('logicalType: string, physicalType: VARCHAR(2)', ['UA', 'DL'], {}), ('logicalType: string, physicalType: VARCHAR(2)', ['UA', 'ABC'], {'length:a': ('fail', 'out_of_range')}),
+    ('physicalType: CHAR(2)', ['UAL'], {'length:a': ('fail', 'out_of_range')}), ('logicalType: number, physicalType: BIGINT', [1.5], {'physical:a': ('fail', 'wrong_type')}),
+    ('logicalType: number, physicalType: "DECIMAL(9,2)"', [1.5], {}), ('logicalType: string, physicalType: jsonb', ['{}'], {'physical:a': ('warn', 'not_checked')})])
+def test_a_physical_type_beside_the_logical_one(spec, rows, bad, tmp_path):
+    assert found(tmp_path, pa.table(dict(a=rows)), [f'{{name: a, {spec}}}']) == bad
+
+
+def test_no_promise_is_dropped(tmp_path, rich_parquet):
+    "Each thing that the rich contract says of a column that is there, of the table and of the service has its check"
+    import yaml
+    said = yaml.safe_load(RICH)
+    here = [p for p in said['schema'][0]['properties'] if p['name'] in RICH_ROWS.column_names]
+    words = {f'{w}:{p["name"]}' for p in here for k, w in dict(logicalType='type', physicalType='physical', required='required', unique='unique', enum='enum').items() if p.get(k)}
+    words |= {f'{o}:{p["name"]}' for p in here for o in p.get('logicalTypeOptions', {})} | {f'sla:{o["property"]}' for o in said['slaProperties']}
+    checks = rich_checks(tmp_path, rich_parquet)
+    assert words <= set(checks) and sum(k.startswith('rule:') for k in checks) == sum(len(o.get('quality', ())) for o in [*here, said['schema'][0]])
+
+
 def test_a_word_that_is_not_understood_is_listed(tmp_path):
     assert found(tmp_path, pa.table(dict(a=[1])), ['{name: a, physicalType: GEOGRAPHY}']) == {'type:a': ('warn', 'not_checked')}
 
@@ -579,7 +598,7 @@ def test_the_rich_contract_finds_what_is_wrong(tmp_path, rich_parquet):
     checks = rich_checks(tmp_path, rich_parquet)
     assert 'error' not in {o[0] for o in checks.values()}
     passes = {k.split(':', 1)[1] for k, v in checks.items() if v[0] == 'pass' and k.split(':')[0] not in ('column', 'type', 'required')}
-    assert passes == {'n', 'n:nullValues', 'BIG', 'wind:nullValues', 'wind:missingValues', 'half', 'fare', 'code:missingValues', 'code:duplicateValues', 'note', 'rowCount', 'query', 'freshness', 'latency', 'ly', 're', 'fy', 'endOfLife'}
+    assert passes == {'n', 'n:nullValues', 'BIG', 'wind:nullValues', 'wind:missingValues', 'half', 'fare', 'code:missingValues', 'code:duplicateValues', 'note', 'rowCount', 'query', 'freshness', 'latency', 'ly', 're', 'fy', 'endOfLife', 'Größe'}
     unasked = {k for k, v in checks.items() if v[0] == 'warn'}
     assert unasked == {'column:computed', 'minimum:empty', 'minimum:mistaken', 'rule:text', 'sla:availability'}
     assert [checks[k][2] for k in ('maximum:BIG', 'type:whole', 'maximum:fare', 'pattern:code', 'type:night', 'maximum:zoned', 'rule:about', 'sla:retention', 'sla:frequency')] == [9007199254740994, 2, 1.51, 3, 1, 2, 3, 30.5, 27]
