@@ -65,6 +65,14 @@ def rollback_section(found):
     return '## Going back: `rollback.py`\n\nMedians of processes of their own, without their imports. A rollback hashes the files, loads the model and has it answer its stored example before the alias moves.\n\n' + table(rows)
 
 
+def fairness_section(found):
+    "How often the interval of a gap errs, and what judging by group costs"
+    rows = [['metric', 'groups', 'covered', 'too high', 'too low']] + [[o['what'], o['groups'], *(f'{o[k]:.2%}' for k in ('covered', 'above', 'below'))] for o in found['cases']]
+    cost = found['cost']
+    return (f'## The widest gap between groups: `fairness.py`\n\n{found["runs"]:,} draws a line from known rates; 95% is stated, 2.5% for each end.\n\n{table(rows)}\n'
+        f'{cost["metrics"]} metrics on {cost["rows"]:,} rows of {cost["groups"]} groups take {cost["ours"]:.2f} CPU-seconds with their intervals; the same figures by fairlearn, without any, {cost["fairlearn"]:.2f}.\n')
+
+
 def fill(folder=HERE):
     "Replace what follows the mark in the README by the figures that there are"
     readme = Path(folder)/'README.md'
@@ -72,6 +80,7 @@ def fill(folder=HERE):
     there = [(k, Path(folder)/f'out/{k}.json') for k in TITLES]
     parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
     if (kept := Path(folder)/'out/rollback.json').exists(): parts.append(rollback_section(json.loads(kept.read_text(encoding='utf-8'))))
+    if (kept := Path(folder)/'out/fairness.json').exists(): parts.append(fairness_section(json.loads(kept.read_text(encoding='utf-8'))))
     readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
 
 
