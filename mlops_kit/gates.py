@@ -11,9 +11,9 @@ __all__ = ['UNUSABLE', 'GATES', 'REPORTS', 'REASONS', 'OPEN', 'Model', 'open_mod
            'shared_profile', 'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data',
            'open_policy', 'policy_contract', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate',
            'drift_gate', 'performance_gate', 'unlabelled', 'slice_columns', 'fairness_gate', 'group_kinds',
-           'behaviour_gate', 'governance_gate', 'known_gates', 'ask', 'sound', 'judged', 'write_report', 'own_settings',
-           'function_record', 'gate_name', 'ask_notebook', 'run_cells', 'judge', 'ask_here', 'judge_gate',
-           'candidate_of_run', 'verified_model', 'read_run']
+           'behaviour_gate', 'first_rows', 'governance_gate', 'known_gates', 'ask', 'sound', 'judged', 'write_report',
+           'own_settings', 'function_record', 'gate_name', 'ask_notebook', 'run_cells', 'judge', 'ask_here',
+           'judge_gate', 'candidate_of_run', 'verified_model', 'read_run']
 
 # %% ../nbs/10_gates.ipynb #996cf369
 import json
@@ -311,7 +311,16 @@ def behaviour_gate(
 )->list: # Of `Check`
     "Ask whether it loads, answers, and answers in time"
     from mlops_kit.behaviour import behaviour_checks
-    return behaviour_checks(c)
+    rows = first_rows(c.table, c.model.features)
+    return behaviour_checks(c.model.folder, c.task, rows, c.policy.gate('behaviour'), cache_folder(), c.champion and c.champion.folder)
+
+def first_rows(
+    table, # `Table`
+    names, # Columns
+    most:int=1000, # How many
+): # DataFrame
+    "Read the first rows of a table"
+    return next(iter(table.batches(list(names), rows=most))).to_pandas().head(most)
 
 # %% ../nbs/10_gates.ipynb #bfc2b652
 def governance_gate(
