@@ -46,7 +46,7 @@ from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, polic
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, policy_contract, read_run
-from .runner import believe, check_shape, gates_of, run_gates
+from .runner import believe, gate_digests, run_gates
 from .store import failed, find_runs, model_names, read_artifact
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
@@ -259,7 +259,7 @@ def wanted(
     files:Path, # The version's files, verified
 )->dict: # Key of `run.json` to what it has to say
     "Say what evidence must name to decide this attempt"
-    gates = {g: check_shape(p) for g,p in gates_of(a.policy, a.alias).items()}
+    gates = gate_digests(a.policy, a.alias)
     contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None) or ('contract' in gates and policy_contract(a.policy)) or None
     return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=None if a.vacant else a.base,
         last_decision=a.seen.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)

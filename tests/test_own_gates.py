@@ -129,6 +129,22 @@ def test_a_run_believes_them_and_a_promotion_takes_them(world):
     assert promote('tiny/1', policy=world.policy, store=world.store, out=world.runs, page=None, progress=False).decision == 'promoted'
 
 
+def test_where_decisions_are_signed_the_policy_names_own_notebooks(world):
+    from mlops_kit.policy import copied_policy, load_policy
+    from mlops_kit.runner import check_shape, gate_digests, gates_of
+    signed = RULES + 'signing: {required: true}\n'
+    digest = check_shape(world.folder/'promotion_gates/season.ipynb')
+    world.policy.write_text(signed)
+    with pytest.raises(PolicyError, match=f'names it by digest.*season: "{digest}"'): gates_of(load_policy(world.policy), 'champion')
+    for text, says in [(f'{RULES}notebooks: {{season: {"a"*64}}}\n', 'not the one that the policy names'), (f'{RULES}notebooks: {{saeson: {digest}}}\n', 'did you mean `season`'), (f'{RULES}notebooks: {{season: abc}}\n', 'notebooks.season')]:
+        world.policy.write_text(text)
+        with pytest.raises(PolicyError, match=says): gates_of(load_policy(world.policy), 'champion')
+    world.policy.write_text(f'{signed}notebooks: {{season: {digest}}}\n')
+    assert list(gates_of(load_policy(world.policy), 'champion')) == ['performance', 'season']
+    assert gate_digests(copied_policy(world.policy.read_text(), 'copy'), 'champion')['season'] == digest
+    with pytest.raises(PolicyError, match='name the file'): gate_digests(copied_policy(RULES, 'copy'), 'champion')
+
+
 @pytest.mark.slow
 def test_a_setting_that_nobody_knows_could_not_be_judged(world):
     from mlops_kit import run_gates
