@@ -284,7 +284,8 @@ def init(a):
 def new_file(path, text):
     "Write a file unless it exists"
     from mlops_kit.core import write_file
-    if path.exists(): return f'{path} exists, left as it is'
+    old = path.name.endswith('.schema.json') and path.exists() and path.read_text(encoding='utf-8') != text
+    if path.exists(): return f'{path} {"is of another version: remove it to have it written anew" if old else "exists, left as it is"}'
     write_file(path, text)
     return f'{path} written'
 
