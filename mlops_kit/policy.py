@@ -11,14 +11,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Digest', 'Age', 'Span', 'USUAL_GATES', 'BUILT_IN', 'METHODS', 'USUAL',
            'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
-           'TEMPLATE_GATES', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict',
-           'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason',
-           'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice',
-           'Performance', 'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Behaviour', 'Governance',
-           'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
-           'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'parse_policy',
-           'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy',
-           'quoted', 'policy_text', 'policy_schema']
+           'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text',
+           'Strict', 'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn',
+           'needs_reason', 'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric',
+           'Slice', 'Performance', 'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Behaviour',
+           'Governance', 'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate',
+           'check_gates', 'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line',
+           'parse_policy', 'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates',
+           'default_policy', 'quoted', 'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -784,9 +784,15 @@ TEMPLATE_GATES = '''  drift:
 '''
 
 # %% ../nbs/01_policy.ipynb #6f8d2583
+GAPS = dict(binary='equal_opportunity_difference: {max: 0.1}', multiclass='accuracy_score_difference: {max: 0.1}', regression='mean_absolute_error_ratio: {min: 0.8}')
+
 TEMPLATE_REST = '''
   # fairness:                # once a stage asks for it
   #   mode: block
+  #   groups:                # columns; several in a list of their own are crossed
+  #     - {other}
+  #   metrics:
+  #     {gap}
 
   behaviour:
     mode: block
@@ -812,7 +818,8 @@ def policy_text(
     column, other = ([o for o in columns if o != target] + ['temp', 'dewp'])[:2]
     names = {k: quoted(v) for k,v in dict(model=model, target=target, owner=owner, column=column, other=other).items()}
     metric, bounds = next(iter(CHANCE[task].items()))
-    return (TEMPLATE + TEMPLATE_STAGES + TEMPLATE_DATA + TEMPLATE_GATES + TEMPLATE_REST).format(task=task, metric=metric, bound=bounds['min'], **names)
+    whole = TEMPLATE + TEMPLATE_STAGES + TEMPLATE_DATA + TEMPLATE_GATES + TEMPLATE_REST
+    return whole.format(task=task, metric=metric, bound=bounds['min'], gap=GAPS[task], **names)
 
 # %% ../nbs/01_policy.ipynb #ef4c853e
 def policy_schema()->dict:

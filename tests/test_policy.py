@@ -1,4 +1,5 @@
 "What a policy file may not say: each mistake is one line that names the place and what is allowed."
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -192,6 +193,9 @@ def test_what_init_writes_loads_and_equals_the_defaults(task):
     assert last.model_copy(update=dict(gates=list(USUAL_GATES))) == default_policy(task).stage('champion')
     with_columns = text.replace('    # columns:', '    columns:').replace('    #   ', '      ')
     assert list(parse_policy(with_columns).gate('drift').columns) == ['no', 'a: b']
+    with_groups = re.sub(r'^  # (fairness:|  )', r'  \1', text, flags=re.M).replace('governance]', 'governance, fairness]')
+    fair = parse_policy(with_groups)
+    assert fair.gate('fairness').groups == ['a: b'] and len(fair.gate('fairness').metrics) == 1 and 'fairness' in fair.stage('champion').gates
 
 
 def test_defaults():
