@@ -10,8 +10,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/runner.html.md"""
 __all__ = ['PARAMETERS', 'RUN_SCHEMA', 'PAGE', 'REASONS', 'packaged_gates', 'find_gates', 'gates_of', 'replaced',
            'refuse_unnamed', 'gate_digests', 'check_shape', 'bad_gate', 'notebook_cells', 'source_digest', 'new_run_id',
            'here', 'address', 'start_run', 'copy_lineage', 'execute', 'write_page', 'watch_parent', 'start_gate',
-           'gate_environment', 'user_of', 'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'run_all',
-           'run_gates', 'prepared', 'usual_data', 'last_decision', 'resumed', 'kept_verdict', 'evidence_of']
+           'gate_environment', 'user_of', 'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'whole',
+           'run_all', 'run_gates', 'prepared', 'usual_data', 'last_decision', 'resumed', 'kept_verdict', 'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from .core import (Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
     digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
-from .gates import declared, known_gates, open_candidate, read_run
+from .gates import GATE, declared, known_gates, open_candidate, read_run
 
 # %% ../nbs/11_runner.ipynb #60eecbf7
 PARAMETERS = 'version', 'data', 'policy', 'out', 'run'
@@ -222,8 +222,9 @@ def start_gate(
     folder.mkdir(parents=True, exist_ok=True)
     code = 'import json, sys; from mlops_kit.runner import execute; execute(*json.loads(sys.argv[1]))'
     job = json.dumps([str(notebook), str(folder/'executed.ipynb'), parameters])
+    env = gate_environment() | (also or {}) | {GATE: folder.name}
     with open(folder/'log.txt', 'wb') as log:
-        p = subprocess.Popen([sys.executable, '-c', code, job], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=gate_environment() | (also or {}))
+        p = subprocess.Popen([sys.executable, '-c', code, job], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         try: return '' if p.wait(timeout) == 0 else last_line(folder)
         except subprocess.TimeoutExpired: return f'it ran longer than {timeout:g} s and was stopped'
         finally: kill_tree(p)
@@ -310,6 +311,18 @@ def reject(run, gate, folder, check)->Verdict:
     save_verdict(v, folder/'verdict.json')
     return v
 
+# %% ../nbs/11_runner.ipynb #e16d0b63
+def whole(
+    run:dict, # What `run.json` says
+    gate:str, # The gate's name
+    folder:Path, # `OUT/RUN_ID/GATE`
+    v:Verdict, # As it was read when the gate ended
+)->Verdict:
+    "Refuse a verdict whose file was changed while other gates ran"
+    try: same = load_verdict(folder/'verdict.json').to_dict() == v.to_dict()
+    except MlopsKitError: same = False
+    return v if same else reject(run, gate, folder, Check(gate, 'error', 'could not judge: its verdict was changed after the gate had ended', 'not_believed'))
+
 # %% ../nbs/11_runner.ipynb #2b4a766d
 def run_all(
     run:dict, # What `run.json` says
@@ -332,7 +345,7 @@ def run_all(
             name, found[name] = job.result()
             bar.set_postfix_str(f'{name}: {found[name].status}')
             bar.update()
-    return found
+    return {name: whole(run, name, folder/name, v) for name,v in found.items()}
 
 # %% ../nbs/11_runner.ipynb #06349373
 def run_gates(

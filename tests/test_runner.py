@@ -78,6 +78,23 @@ def test_a_broken_gate_is_an_error_and_the_others_are_kept(tmp_path):
         assert v.to_dict() == found[name].to_dict()
 
 
+@pytest.mark.slow
+def test_a_verdict_that_another_gate_rewrites_is_not_believed(tmp_path):
+    rewrite = ['import pathlib, time', 'p = pathlib.Path(out)/"r1"/"honest"/"verdict.json"', 'while not p.exists(): time.sleep(.1)', 'time.sleep(6)',
+               'p.write_text(p.read_text().replace("enough rows", "more than enough"))', HONEST, SAVE]
+    gates = dict(honest=write_gate(tmp_path/'gates', 'honest', HONEST, SAVE), other=write_gate(tmp_path/'gates', 'other', '\n'.join(rewrite)))
+    run, folder = start(tmp_path, gates)
+    found = run_all(run, gates, folder, 2, 60, progress=False)
+    assert found['other'].status == 'pass' and (found['honest'].status, found['honest'].reason) == ('error', 'not_believed')
+    assert 'changed after the gate had ended' in load_verdict(folder/'honest'/'verdict.json').checks[0].message
+
+
+def test_a_gate_asks_in_its_own_name(monkeypatch):
+    from mlops_kit.gates import judge_gate
+    monkeypatch.setenv('MLOPS_KIT_GATE', 'season')
+    with pytest.raises(GateError, match='notebook of gate `season` asks as `drift`'): judge_gate('drift', 'toy/1', 'd', 'p', 'o', 'run.json')
+
+
 def test_a_verdict_left_over_from_before_is_not_believed(tmp_path):
     gates = dict(g=write_gate(tmp_path/'gates', 'g', HONEST, SAVE))
     run, folder = start(tmp_path, gates)
