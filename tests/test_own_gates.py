@@ -67,6 +67,11 @@ def test_a_function_is_a_gate_and_its_settings_reach_it(world):
     assert judge(world, [night, 'season'])['night'].status == 'fail'
     world.policy.write_text(RULES + '  night: {leest: 50}\n')
     with pytest.raises(PolicyError, match='gates.night.*did you mean `least`'): judge(world, [night])
+    from mlops_kit import judge as plain
+    assert plain('tiny/1', world.data, gates=[night], store=world.store).ok
+    with pytest.raises(GateError, match='is no gate'): plain('tiny/1', world.data, gates=[lambda c: []], store=world.store)
+    world.policy.write_text(RULES)
+    with pytest.raises(PolicyError, match='did you mean `season`'): judge(world, ['seasn'])
 
 
 @pytest.mark.parametrize('function, reason', [
