@@ -10,15 +10,16 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Digest', 'Age', 'Span', 'USUAL_GATES', 'BUILT_IN', 'METHODS', 'USUAL',
-           'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA',
-           'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text',
-           'Strict', 'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn',
-           'needs_reason', 'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric',
-           'Slice', 'Performance', 'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Behaviour',
-           'Governance', 'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate',
-           'check_gates', 'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line',
-           'parse_policy', 'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates',
-           'default_policy', 'quoted', 'policy_text', 'policy_schema']
+           'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'SIGNED', 'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES',
+           'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age', 'find_twice', 'Loader',
+           'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback', 'Stage',
+           'Contract', 'QualityColumn', 'needs_reason', 'DataQuality', 'loose_threshold', 'DriftColumn', 'Drift',
+           'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance', 'GroupMetric', 'Fairness', 'check_fairness',
+           'check_group_metric', 'Behaviour', 'Governance', 'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy',
+           'find_stage', 'find_gate', 'check_gates', 'vain_bounds', 'check_bounds', 'check_aliases', 'check_metric',
+           'check_metrics', 'find_line', 'known_keys', 'one_line', 'written', 'parse_policy', 'load_policy',
+           'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates', 'default_policy', 'quoted',
+           'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -138,7 +139,7 @@ class Signing(Strict):
 
 class Waivers(Strict):
     "How long a gate may be waived"
-    max_days: Annotated[int, Field(ge=0)] = 30
+    max_days: Annotated[int, Field(ge=0, le=3650)] = 30
 
 # %% ../nbs/01_policy.ipynb #b479ed6c
 USUAL_GATES = 'contract', 'data_quality', 'drift', 'performance' # Asked where a stage names none
@@ -518,6 +519,31 @@ def check_gates(
         if name not in known: raise unknown('gate', name, known, PolicyError, OWN_HINT)
         if not re.fullmatch(r'[A-Za-z_][A-Za-z0-9_]*', name): raise PolicyError(f'gate `{name}` needs a name of letters, digits and `_`.', 'rename its notebook.')
 
+# %% ../nbs/01_policy.ipynb #0755fef4
+SIGNED = 'r2', 'explained_variance', 'matthews_corrcoef' # Scores that may be below 0
+
+def vain_bounds(
+    policy:'Policy',
+): # Yields sentences
+    "Find bounds that every version would keep, or none"
+    gate, sides = policy.gates.performance, METRICS[policy.task]
+    for name, o in [*gate.metrics.items(), *(pair for s in gate.slices for pair in s.metrics.items())]:
+        score = sides.get(name) == 'min'
+        if score and o.min is not None and o.min <= 0 and o.margin is None and name not in SIGNED: yield f'metric `{name}` has `min` {o.min:g}: every version would pass'
+        if score and (o.margin or 0) <= -1 and name not in SIGNED: yield f'metric `{name}` has margin {o.margin:g}: no version could be that much better'
+        if not score and o.max is not None and o.max < 0: yield f'metric `{name}` has `max` {o.max:g}, but its best value is 0: no version could pass'
+        if score and name not in SIGNED and (getattr(o, 'max_gap', None) or 0) >= 1: yield f'metric `{name}` has `max_gap` {o.max_gap:g}: every version would pass'
+    if gate.max_calibration_error == 1: yield '`max_calibration_error` is 1: every version would pass'
+    if policy.gates.drift.max_share == 1: yield '`max_share` of drift is 1: every version would pass'
+
+# %% ../nbs/01_policy.ipynb #25d4f169
+def check_bounds(policy:'Policy')->None:
+    "Raise `PolicyError` for a bound or a slicing that cannot be meant"
+    for why in vain_bounds(policy): raise PolicyError(f'{why}.', 'write shares, not per cent: 0.01 is one point.')
+    for o in policy.gates.performance.slices:
+        if policy.target in o.columns: raise PolicyError(f'a slicing is by `{policy.target}`, which is the target itself.', 'slice by a column that the model knows, or by a group.')
+        if len({*o.columns}) < len(o.columns): raise PolicyError(f'a slicing names a column twice: {", ".join(o.columns)}.', 'name each once.')
+
 # %% ../nbs/01_policy.ipynb #0b713bc7
 def check_aliases(policy:Policy)->None:
     "Raise `PolicyError` for an alias that MLflow would not take"
@@ -561,8 +587,9 @@ def find_line(
     "Find the line of the deepest of the keys that is in the file"
     node, line = yaml.compose(text, yaml.SafeLoader), 1
     for key in place:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        hit = next(((k, v) for k,v in pairs if str(k.value) == str(key)), None)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [(o, o) for o in getattr(node, 'value', ()) if isinstance(node, yaml.SequenceNode)]
+        named = enumerate(pairs) if isinstance(node, yaml.SequenceNode) else ((k.value, (k, v)) for k,v in pairs)
+        hit = next((o for name,o in named if str(name) == str(key)), None)
         if not hit: return line
         line, node = hit[0].start_mark.line + 1, hit[1]
     return line
@@ -585,20 +612,33 @@ def one_line(
     what:str, # How to name the file
 )->PolicyError: # To be raised by the caller
     "Say the first thing that is wrong, and where"
-    found = sorted(error.errors(), key=lambda o: o['type'] != 'extra_forbidden')
-    first, more = found[0], f' ({len(found)-1} more)' if len(found) > 1 else ''
-    *above, key = map(str, first['loc'] or ('',))
-    what, place, inside = f'{what} line {find_line(text, first["loc"])}:', '.'.join([*above, key]), '.'.join(above)
+    found = sorted(error.errors(), key=lambda o: (o['type'] != 'extra_forbidden', o['type'] == 'string_type' and isinstance(o['input'], (list, dict))))
+    first, places = found[0], [written(o, text) for o in found]
+    more, (*above, key) = f' ({len({*places})-1} more)' if len({*places}) > 1 else '', places[0]
+    what, place, inside = f'{what} line {find_line(text, places[0])}:', '.'.join([*above, key]), '.'.join(above)
     if first['type'] == 'extra_forbidden': return unknown(f'{what} under `{inside}`, key' if inside else f'{what} key', key, known_keys(above), PolicyError)
     if first['type'] == 'missing': return PolicyError(f'{what} `{place}` is missing{more}.', f'add `{key}: …`.')
     why, _, hint = first['msg'].removeprefix('Value error, ').partition(' Hint: ')
     return PolicyError(f'{what} `{place}`{_plainly(why)}{_received(first)}{more}.', hint or _hint(first))
 
+# %% ../nbs/01_policy.ipynb #fcabf0ad
+def written(
+    o, # One of pydantic's errors
+    text:str, # The YAML
+)->tuple: # Keys from the top
+    "Name the place of an error as the file has it"
+    node, place = yaml.load(text, Loader), []
+    for key in o['loc']:
+        there = isinstance(node, dict) and key in node or isinstance(node, list) and isinstance(key, int)
+        if not there and (o['type'] != 'missing' or key != o['loc'][-1]): break
+        place, node = [*place, str(key)], node[key] if there else None
+    return tuple(place) or ('',)
+
 # %% ../nbs/01_policy.ipynb #a52339a9
 def _plainly(why):
     "Reword what pydantic says about a value"
     why = re.sub(r'a valid dictionary( or instance of \w+)?', 'a mapping of `key: value`', why).rstrip('.')
-    why = why.replace(' after validation, not 0', '').replace('a valid string', 'text')
+    why = re.sub(' after validation, not [0-9]+', '', why).replace('a valid string', 'text')
     return why.removeprefix('Input') if why.startswith('Input ') else f': {why[:1].lower()}{why[1:]}'
 
 # %% ../nbs/01_policy.ipynb #ce23c7a6
@@ -631,6 +671,7 @@ def parse_policy(
         check_gates(policy, policy._known)
         check_aliases(policy)
         check_metrics(policy)
+        check_bounds(policy)
         check_fairness(policy)
     except PolicyError as e: raise PolicyError(f'{what}: {e.message}', e.hint) from None
     return policy
