@@ -250,7 +250,7 @@ def value_names(
         codes = np.searchsorted(cuts, pd.to_numeric(x).to_numpy(dtype=float, na_value=np.nan), side='right')
     else:
         codes, values = pd.factorize(x)
-        names = [f'{col}={o}' for o in values]
+        names = [f'{col}={o:g}' if isinstance(o, float) else f'{col}={o}' for o in values]
     return np.array([*names, f'{col}={MISSING}'], dtype=object)[np.where(gone, len(names), codes)]
 
 # %% ../nbs/05a_fairness.ipynb #61a6e76c
