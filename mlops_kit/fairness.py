@@ -226,9 +226,9 @@ def refuse_groups(
     bins = getattr(config, 'bins', None) or {}
     for col in group_columns(config):
         if col not in kinds: raise unknown('group column', col, kinds, DataError, 'name a column of the data under `groups`.')
-        plain = kinds[col] not in ('number', 'time')
-        if plain and isinstance(bins.get(col), list): raise PolicyError(f'group column `{col}` holds no numbers, so it cannot be cut by `bins`.', f'take `{col}` out of `bins`.')
-        if not plain and col not in bins: raise PolicyError(f'group column `{col}` holds {"numbers" if kinds[col] == "number" else "times"}, which are no groups.', f'cut it: `bins: {{{col}: [10, 20]}}`, or `bins: {{{col}: values}}` where each value is a group.')
+        number = kinds[col] == 'number'
+        if not number and isinstance(bins.get(col), list): raise PolicyError(f'group column `{col}` holds no numbers, so it cannot be cut by `bins`.', f'take `{col}` out of `bins`.')
+        if kinds[col] in ('number', 'time') and col not in bins: raise PolicyError(f'group column `{col}` holds {kinds[col]}s, which are no groups.', f'{"cut it: `bins: {" + col + ": [10, 20]}`, or " if number else ""}write `bins: {{{col}: values}}` where each value is a group.')
 
 def as_list(o): return [o] if isinstance(o, str) else list(o)
 
@@ -345,6 +345,7 @@ def bound_check(
     "Decide on the end of the interval that matters"
     v, low, high = o.gap.value, o.gap.low, o.gap.high
     inside, beyond, reason = (high <= bound, low > bound, 'above_bound') if side == 'max' else (low >= bound, high < bound, 'below_bound')
+    if v != v: return Check(f'fairness:{o.name}:{g.column}', 'error', f'{o.words()}: {o.name} is not defined, at {"most" if side == "max" else "least"} {number(bound)} wanted', 'not_finite', bound=bound, method=o.name, column=g.column)
     said = f'{o.words()}: {o.name} is {number(v)} ({confidence:.0%} interval {number(low)} to {number(high)}), at {"most" if side == "max" else "least"} {number(bound)} wanted'
     worst = o.names[o.gap.first if o.how == 'group_min' or o.how != 'group_max' and o.metric in LOW_IS_WORSE else o.gap.last]
     c = check(f'fairness:{o.name}:{g.column}', inside, said, reason, value=v, low=low, high=high, bound=bound, method=o.name, column=g.column, slice=worst)
