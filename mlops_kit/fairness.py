@@ -315,6 +315,8 @@ def listed(names, g):
     return some([f'`{o}` ({sizes[o]:,} rows)' for o in names])
 
 # %% ../nbs/05a_fairness.ipynb #ce01eaec
+LOW_IS_WORSE = {'selection_rate', 'true_positive_rate', 'true_negative_rate', 'mean_prediction', *' '.join(_SCORES.values()).split(), 'r2_score'}
+
 @dataclass
 class Judged:
     "One metric on one grouping, ready to be compared with its bound"
@@ -325,14 +327,17 @@ class Judged:
     gap: Gap
     names: list # Of those groups
     def group(self, i): return f'{number(self.b.value[i])} for `{self.names[i]}` ({self.b.rows[i]:,} rows)'
+    def order(self):
+        "Groups from the worst to the best"
+        order = self.b.value.argsort(kind='stable')
+        return order if self.metric in LOW_IS_WORSE else order[::-1]
     def words(self):
-        if self.how == 'group_min': return f'{self.metric} is lowest, {self.group(self.gap.first)}'
-        if self.how == 'group_max': return f'{self.metric} is highest, {self.group(self.gap.last)}'
-        return f'{self.metric} is {self.group(self.gap.first)} and {self.group(self.gap.last)}'
+        "Name the worst group, the two that come next, and the best"
+        worst, *between, best = self.order()
+        then = ''.join(f', then {self.group(i)}' for i in between[:2])
+        return f'{self.metric} goes from {self.group(worst)}{then}{"," if then else ""} to {self.group(best)}'
 
 # %% ../nbs/05a_fairness.ipynb #e55f0a3a
-LOW_IS_WORSE = {'selection_rate', 'true_positive_rate', 'true_negative_rate', 'mean_prediction', *' '.join(_SCORES.values()).split(), 'r2_score'}
-
 def bound_check(
     o:Judged,
     side:str, # 'min' or 'max'
@@ -347,7 +352,7 @@ def bound_check(
     inside, beyond, reason = (high <= bound, low > bound, 'above_bound') if side == 'max' else (low >= bound, high < bound, 'below_bound')
     if v != v: return Check(f'fairness:{o.name}:{g.column}', 'error', f'{o.words()}: {o.name} is not defined, at {"most" if side == "max" else "least"} {number(bound)} wanted', 'not_finite', bound=bound, method=o.name, column=g.column)
     said = f'{o.words()}: {o.name} is {number(v)} ({confidence:.0%} interval {number(low)} to {number(high)}), at {"most" if side == "max" else "least"} {number(bound)} wanted'
-    worst = o.names[o.gap.first if o.how == 'group_min' or o.how != 'group_max' and o.metric in LOW_IS_WORSE else o.gap.last]
+    worst = o.names[o.order()[0]]
     c = check(f'fairness:{o.name}:{g.column}', inside, said, reason, value=v, low=low, high=high, bound=bound, method=o.name, column=g.column, slice=worst)
     if c.status == 'fail' and not beyond: c.status, c.reason, c.message = 'inconclusive', 'undecided', f'{said}; {rows_wanted(o.gap, bound, side, rows)}'
     if c.status == 'pass' and lacking: c.status, c.reason, c.message = 'inconclusive', 'small_group', f'{said}; not judged for want of rows: {lacking}'
