@@ -14,11 +14,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/selftest.html.md"""
 __all__ = ['MARK', 'LIAR', 'LOADER', 'FAULTS', 'REASONS', 'OFTEN', 'Subject', 'ranked', 'Harm', 'put', 'labels_shuffled',
            'columns_swapped', 'unit_changed', 'month_stale', 'rows_doubled', 'missing_burst', 'category_renamed',
            'most_frequent', 'lying', 'fresh_folder', 'led_by', 'read_mark', 'harmless', 'model_slow',
-           'model_unpicklable', 'file_truncated', 'target_leaked', 'coded', 'group_degraded', 'papers_lost', 'Fault',
-           'known_faults', 'harmed', 'answer', 'alarm', 'heard', 'first_words', 'wilson', 'half', 'stated', 'Trial',
-           'Silence', 'SelfTest', 'rates', 'test_dict', 'trial_rows', 'trial_words', 'silence_rows', 'silence_row',
-           'silence_words', 'summary', 'test_text', 'test_html', 'subject_of', 'groups_of', 'in_memory', 'Bench',
-           'trial_of', 'hint_for', 'silence_of', 'on_bench', 'self_test']
+           'model_unpicklable', 'file_truncated', 'target_leaked', 'coded', 'group_degraded', 'one_group',
+           'papers_lost', 'Fault', 'known_faults', 'harmed', 'answer', 'alarm', 'heard', 'first_words', 'wilson',
+           'half', 'stated', 'Trial', 'Silence', 'SelfTest', 'rates', 'test_dict', 'trial_rows', 'trial_words',
+           'silence_rows', 'silence_row', 'silence_words', 'summary', 'test_text', 'test_html', 'subject_of',
+           'groups_of', 'in_memory', 'Bench', 'trial_of', 'hint_for', 'silence_of', 'on_bench', 'self_test']
 
 # %% ../nbs/10a_selftest.ipynb #13bc2117
 import json, sys
@@ -29,7 +29,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
 from .core import EXIT, MARKS, Check, MlopsKitError, Verdict, asdict, counted, html_table, text_table, unknown
-from .gates import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate
+from .gates import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate, slice_columns
 
 # %% ../nbs/10a_selftest.ipynb #6dc13da7
 @dataclass
@@ -48,6 +48,8 @@ class Subject:
     def rows(self): return self.table.num_rows
     @property
     def target(self): return self.lineage['target']
+    @property
+    def labelled(self): return self.target in self.table.column_names and self.table[self.target].null_count < self.rows
     def ranked(self, *kinds): return ranked(self, kinds)
     def dice(self):
         import numpy as np
@@ -86,6 +88,7 @@ def put(
 # %% ../nbs/10a_selftest.ipynb #7fe1e519
 def labels_shuffled(o:Subject)->Harm:
     "Give every row the label of another"
+    if not o.labelled: return Harm('the rows have no labels')
     return Harm(f'`{o.target}` holds the labels of other rows', put(o.table, o.target, o.table[o.target].take(o.dice().permutation(o.rows))))
 
 def columns_swapped(o:Subject)->Harm:
@@ -266,6 +269,7 @@ def file_truncated(o:Subject)->Harm:
 # %% ../nbs/10a_selftest.ipynb #c560f9ba
 def target_leaked(o:Subject)->Harm:
     "Let the model know the label of 99 rows in 100"
+    if not o.labelled: return Harm('the rows have no labels')
     import numpy as np, pyarrow as pa
     y, dice = coded(o), o.dice()
     wrong = dice.random(o.rows) < .01
@@ -287,15 +291,23 @@ def coded(o:Subject): # float array: the target, or the place of the label among
 # %% ../nbs/10a_selftest.ipynb #537b9ca6
 def group_degraded(o:Subject)->Harm:
     "Answer upside down for one group"
+    if not o.labelled: return Harm('the rows have no labels')
     import pyarrow as pa, pyarrow.compute as pc
     for name in [*o.groups, *o.ranked('category')]:
         counts = {c['values']: c['counts'] for c in pc.value_counts(o.table[name].drop_null()).to_pylist()} if o.kinds.get(name) in ('category', 'boolean') else {}
-        small = sorted((k for k,n in counts.items() if 2*n < o.rows), key=lambda k: (-counts[k], str(k)))
-        if not small: continue
-        hit = pa.array([float(v == small[0]) for v in o.table[name].to_pylist()])
+        if (group := one_group(counts, o.rows)) is None: continue
+        hit = pa.array([float(v == group) for v in o.table[name].to_pylist()])
         folder = lying(o, 'group', mark=True, shift=2*float(coded(o).std()))
-        return Harm(f'upside down for `{name}` = `{small[0]}`, {counts[small[0]]:,} of {o.rows:,} rows', o.table.append_column(MARK, hit), folder)
+        return Harm(f'upside down for `{name}` = `{group}`, {counts[group]:,} of {o.rows:,} rows', o.table.append_column(MARK, hit), folder)
     return Harm('no column tells groups apart')
+
+def one_group(
+    counts:dict, # Value to rows
+    rows:int, # In all
+): # A value; None where there are no groups
+    "Choose the smallest group of a tenth of the rows or more, else the largest of less than half"
+    small = sorted((k for k,n in counts.items() if 2*n < rows), key=lambda k: (-counts[k], str(k)))
+    return next((k for k in reversed(small) if 10*counts[k] >= rows), small[0] if small else None)
 
 # %% ../nbs/10a_selftest.ipynb #1ef9c1a5
 def papers_lost(o:Subject)->Harm:
@@ -324,11 +336,11 @@ FAULTS = dict(
     labels_shuffled=Fault(labels_shuffled, dict(performance=_BOUNDS)),
     columns_swapped=Fault(columns_swapped, dict(drift='gates.drift', contract='ranges or values of the columns in the contract')),
     unit_changed=Fault(unit_changed, dict(drift='gates.drift', contract='ranges of the columns in the contract')),
-    month_stale=Fault(month_stale, dict(contract='`slaProperties: freshness` in the contract')),
+    month_stale=Fault(month_stale, dict(contract='`data.max_age`, or `slaProperties: freshness` in the contract')),
     rows_doubled=Fault(rows_doubled, dict(data_quality='gates.data_quality.max_duplicates', contract='`unique` or `duplicateValues` in the contract')),
     missing_burst=Fault(missing_burst, dict(data_quality='gates.data_quality.max_missing_increase', contract='`required` or `nullValues` in the contract')),
     category_renamed=Fault(category_renamed, dict(data_quality='gates.data_quality.max_new_categories', contract='`validValues` in the contract')),
-    target_leaked=Fault(target_leaked, dict(performance='gates.performance.metrics: a `max`'), harmless),
+    target_leaked=Fault(target_leaked, dict(performance='gates.performance.metrics: a `max`, or a `max_gain` over the champion'), harmless),
     group_degraded=Fault(group_degraded, dict(performance='gates.performance.slices', fairness=_GROUPS), harmless),
     model_slow=Fault(model_slow, dict(behaviour='gates.behaviour'), harmless),
     model_unpicklable=Fault(model_unpicklable, dict(behaviour='gates.behaviour', performance=_BOUNDS), broken=True),
@@ -570,7 +582,7 @@ def subject_of(
 
 def groups_of(policy)->list: # Names of columns
     "Name the columns that the policy judges group by group, those that several gates name first"
-    named = [*(getattr(policy.gate('performance'), 'slices', None) or ()), *(getattr(policy.gate('fairness'), 'groups', None) or ())]
+    named = [*slice_columns(policy.gate('performance')), *policy.gate('fairness').groups]
     columns = [c for o in named for c in ([o] if isinstance(o, str) else o)]
     return sorted(dict.fromkeys(columns), key=lambda c: -columns.count(c))
 
