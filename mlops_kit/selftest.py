@@ -18,7 +18,7 @@ __all__ = ['MARK', 'LIAR', 'LOADER', 'FAULTS', 'REASONS', 'OFTEN', 'Subject', 'r
            'papers_lost', 'Fault', 'known_faults', 'harmed', 'answer', 'alarm', 'heard', 'first_words', 'wilson',
            'half', 'stated', 'Trial', 'Silence', 'SelfTest', 'rates', 'test_dict', 'trial_rows', 'trial_words',
            'silence_rows', 'silence_row', 'silence_words', 'summary', 'test_text', 'test_html', 'subject_of',
-           'groups_of', 'in_memory', 'Bench', 'trial_of', 'hint_for', 'silence_of', 'on_bench', 'self_test']
+           'groups_of', 'in_memory', 'Bench', 'trial_of', 'hint_for', 'hint_of', 'silence_of', 'on_bench', 'self_test']
 
 # %% ../nbs/10a_selftest.ipynb #13bc2117
 import json, sys
@@ -290,7 +290,7 @@ def coded(o:Subject): # float array: the target, or the place of the label among
 
 # %% ../nbs/10a_selftest.ipynb #537b9ca6
 def group_degraded(o:Subject)->Harm:
-    "Answer upside down for one group"
+    "Answer wrongly for one group"
     if not o.labelled: return Harm('the rows have no labels')
     import pyarrow as pa, pyarrow.compute as pc
     for name in [*o.groups, *o.ranked('category')]:
@@ -298,7 +298,7 @@ def group_degraded(o:Subject)->Harm:
         if (group := one_group(counts, o.rows)) is None: continue
         hit = pa.array([float(v == group) for v in o.table[name].to_pylist()])
         folder = lying(o, 'group', mark=True, shift=2*float(coded(o).std()))
-        return Harm(f'upside down for `{name}` = `{group}`, {counts[group]:,} of {o.rows:,} rows', o.table.append_column(MARK, hit), folder)
+        return Harm(f'wrong answers for `{name}` = `{group}`, {counts[group]:,} of {o.rows:,} rows', o.table.append_column(MARK, hit), folder)
     return Harm('no column tells groups apart')
 
 def one_group(
@@ -630,13 +630,16 @@ def trial_of(
 
 def hint_for(fault:Fault, found:dict, c:Candidate)->str:
     "Say what would let a gate catch a fault"
-    told = []
-    for gate, (what, _) in found.items():
-        if what == 'caught': return ''
-        first = f'add `{gate}` to `stages.{c.alias}.gates`, and ' if what == 'not asked' else ''
-        warns = gate in c.policy.known and c.policy.gate(gate).mode == 'warn'
-        told.append(f'`gates.{gate}.mode` is `warn`: make it `block`' if warns and not first else f'{first}set {fault.gates[gate]}')
+    if any(what == 'caught' for what,_ in found.values()): return ''
+    told = [hint_of(gate, what, fault.gates[gate], c) for gate,(what,_) in found.items()]
     return '; or '.join(told)
+
+def hint_of(gate:str, what:str, key:str, c:Candidate)->str:
+    "Say what would let one gate catch a fault"
+    if what == 'not asked': return f'add `{gate}` to `stages.{c.alias}.gates`, and set {key}'
+    if what == 'constant': return f'settle what `{gate}` refuses without any fault'
+    if gate in c.policy.known and c.policy.gate(gate).mode == 'warn': return f'`gates.{gate}.mode` is `warn`: make it `block`'
+    return f'set {key}'
 
 # %% ../nbs/10a_selftest.ipynb #adcc7755
 OFTEN = dict(behaviour=1, governance=1) # Gates that do not look at the rows are not asked about more of them
