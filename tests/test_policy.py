@@ -124,7 +124,7 @@ def test_allowed(change): parse_policy(GOOD.replace(*change))
 
 
 def test_a_gate_with_a_looser_bound_makes_it_usual():
-    text = GOOD.replace('  drift:\n', '  drift:\n    threshold: 0.6\n').replace(', reason: season', '')
+    text = GOOD.replace('  drift:\n', '  drift:\n    threshold: 0.6\n    reason: a rough sensor\n').replace(', reason: season', '')
     assert parse_policy(text).gate('drift').columns['temp'].threshold == .5
 
 

@@ -84,7 +84,7 @@ def test_a_declared_kind_holds_from_registration_to_judging(world):
     version = register(toy.estimator(), 'toy', train=folder/'train.parquet', target='late', contract=folder/'toy.odcs.yaml', policy=folder/'policy.yaml', store=store, owner='tests', kinds=dict(hour='category'))
     assert version.lineage['kinds'] == dict(hour='category')
     verdict = judge(version, folder/'april.parquet', policy=folder/'policy.yaml', gates=['drift'], store=store)[0]
-    assert next(c for c in verdict.checks if c.column == 'hour').method == 'jensenshannon'
+    assert next(c for c in verdict.checks if c.column == 'hour').method == 'jensenshannon and chi-square'
 
 
 def test_judging_by_a_stored_profile_leaves_the_training_table_alone(world, monkeypatch):
