@@ -209,16 +209,16 @@ class DataQuality(Strict):
     max_empty_increase: Share = 0.1 # Share points of empty strings above training
     max_new_categories: Share = 0.05 # Share of rows in categories that training never saw
     max_unlearned: Share = 0.01 # Share of gaps where training had next to none: a training table cleaner than production
-    max_out_of_range: Share = 0.05 # Share of numbers below training's smallest or above its largest
+    max_out_of_range: Share|None = None # Share of numbers beyond training's range; above 0.05 it warns unless given
     max_duplicates: Share|None = None # Share of rows that repeat another; not counted unless given
-    min_volume: Bound = 0.01 # Rows, at least so many times training's
-    max_volume: Bound = 100.0 # At most so many times training's
+    min_volume: Bound|None = None # Rows, at least so many times training's; below 0.01 it warns unless given
+    max_volume: Bound|None = None # At most so many times training's; above 100 it warns unless given
     columns: dict[str, QualityColumn] = {}
 
     @model_validator(mode='after')
     def _explained(self):
         needs_reason(self.columns, self._loose)
-        if self.min_volume > self.max_volume: raise ValueError(f'`min_volume` {self.min_volume:g} is above `max_volume` {self.max_volume:g}: no table could pass')
+        if None not in (self.min_volume, self.max_volume) and self.min_volume > self.max_volume: raise ValueError(f'`min_volume` {self.min_volume:g} is above `max_volume` {self.max_volume:g}: no table could pass')
         return self
     def _loose(self, o):
         given = {k: v for k,v in o.model_dump(exclude={'mode', 'reason'}).items() if v is not None}
@@ -818,7 +818,7 @@ TEMPLATE_DATA = '''gates:
     max_empty_increase: 0.1      # share points of empty strings above training
     max_new_categories: 0.05     # share of rows in categories unseen in training
     max_unlearned: 0.01          # share of gaps where training had next to none
-    max_out_of_range: 0.05       # share of numbers beyond training's smallest and largest
+    # max_out_of_range: 0.05     # share of numbers beyond training's range; it only warns unless given
 
 '''
 
