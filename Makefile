@@ -63,7 +63,8 @@ self-test: .venv/.ready ## put known faults into a month of flights and see whic
 torture: .venv/.ready ## kill, race and forge at length, on SQLite, PostgreSQL and an MLflow server (an hour)
 	$(BIN)/python tests/torture/race.py --store sqlite --out benchmarks/out/torture_race_sqlite.json
 	$(BIN)/python tests/torture/race.py --store postgres --out benchmarks/out/torture_race_postgres.json
-	$(BIN)/python tests/torture/race.py --store server --proxy 0.03 --out benchmarks/out/torture_race_server.json
+	$(BIN)/python tests/torture/race.py --store server --out benchmarks/out/torture_race_server.json
+	$(BIN)/python tests/torture/race.py --store server --proxy 0.03 --decisions 45 --out benchmarks/out/torture_race_lossy.json
 	$(BIN)/python tests/torture/proxy.py --only 'approve,promote,roll back to,register' --out benchmarks/out/torture_proxy.json
 	$(BIN)/python tests/torture/kill.py --store sqlite --next again --random 3 --out benchmarks/out/torture_kill_sqlite.json
 	$(BIN)/python tests/torture/kill.py --store postgres --next again --out benchmarks/out/torture_kill_postgres.json

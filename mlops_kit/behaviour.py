@@ -179,11 +179,11 @@ def interview(
         said = lines_of(Path(job['out']))
         found |= {o['end']: o for o in said if 'end' in o}
         began = next((o['begin'] for o in reversed(said) if 'begin' in o), 'load')
-        if not why or began in found and began != 'load' and began == len(job['steps']) - 1: break
+        if said and 'end' in said[-1] and (not why or began == len(job['steps']) - 1): break
         if began == 'load':
-            found.setdefault('load', dict(reason=why))
+            found.setdefault('load', dict(reason=why or 'died'))
             break
-        found[began] = dict(reason=why)
+        found[began] = dict(reason=why or 'died')
         first = began + 1
     return [found.get(k, dict(reason='not_asked')) for k in ('load', *range(len(job['steps'])))]
 
