@@ -73,6 +73,22 @@ def fairness_section(found):
         f'{cost["metrics"]} metrics on {cost["rows"]:,} rows of {cost["groups"]} groups take {cost["ours"]:.2f} CPU-seconds with their intervals; the same figures by fairlearn, without any, {cost["fairlearn"]:.2f}.\n')
 
 
+def alarms_section(found):
+    "How often the drift gate alarms where nothing moved, and whether it finds what did"
+    rows = [['rows', 'runs', 'the gate refuses', 'goal', "Evidently's default names a column", 'its own reports do']]
+    for k, o in found['cases'].items():
+        if k.startswith('none') and o['runs']:
+            most = next(g['goal'] for g in found['goals'] if f' {k.removeprefix("none ").replace(" ", " against ")} rows' in g['what'])
+            rows.append([k.removeprefix('none ').replace(' ', ' against '), o['runs'], f'{o["refused"]/o["runs"]:.1%}', f'at most {most:.1%}', f'{o["evidently"]/o["runs"]:.0%}',
+                f'{o["reports_alarmed"]} of {o["reports"]}' if o.get('reports') else ''])
+    text = '## False alarms of the drift gate: `alarms.py`\n\nFifty columns, half of them categories of 2 to 1,000 values, and nothing moved.\n\n' + table(rows)
+    if (o := found['cases'].get('moved 5000')) and o['runs']:
+        text += (f'\nThree of 20 columns of 5,000 rows moved by 0.3 standard deviations: those three and no other are named in {o["exactly"]/o["runs"]:.1%} of {o["runs"]} runs, '
+            f'all three in {o["all_three"]/o["runs"]:.1%}. Evidently\'s default names exactly those in {o["evidently"]/o["runs"]:.1%}.\n')
+    reports, other = (sum(o.get(k, 0) for o in found['cases'].values()) for k in ('reports', 'reports_other'))
+    return text + (f'\nOf {reports} reports by Evidently itself, {other} name other columns than our `method: evidently`.\n' if reports else '')
+
+
 def fill(folder=HERE):
     "Replace what follows the mark in the README by the figures that there are"
     readme = Path(folder)/'README.md'
@@ -81,6 +97,7 @@ def fill(folder=HERE):
     parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
     if (kept := Path(folder)/'out/rollback.json').exists(): parts.append(rollback_section(json.loads(kept.read_text(encoding='utf-8'))))
     if (kept := Path(folder)/'out/fairness.json').exists(): parts.append(fairness_section(json.loads(kept.read_text(encoding='utf-8'))))
+    if (kept := Path(folder)/'out/alarms.json').exists(): parts.append(alarms_section(json.loads(kept.read_text(encoding='utf-8'))))
     readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
 
 

@@ -31,7 +31,7 @@ def checks(reference, current, tables, drift_only=False):
     from mlops_kit.drift import drift_checks
     from mlops_kit.policy import DataQuality, Drift
     from mlops_kit.quality import quality_checks
-    found = drift_checks(reference, current, Drift(), *tables)
+    found = drift_checks(reference, current, Drift(method='evidently'), *tables) # So that both do the same
     if not drift_only: found += quality_checks(reference, current, DataQuality(), table=tables[1])
     return {c.id: dict(status=c.status, value=c.value, low=c.low, high=c.high, reason=c.reason) for c in found}
 

@@ -10,26 +10,27 @@ Docs: https://mlops-kit.github.io/mlops_kit/drift.html.md"""
 
 # %% auto #0
 __all__ = ['BOTH', 'JUDGED', 'METHODS', 'FINE', 'EPS', 'TINY', 'LARGE', 'ROOTS', 'FILLED', 'REASONS', 'NEEDS_ROWS', 'RARE',
-           'MUCH', 'EFFECT', 'EVIDENCE', 'SLIGHT', 'STILL', 'STATUS', 'block_ends', 'merged', 'pooled', 'paired',
-           'wasserstein', 'spread', 'ks', 'ks_large', 'pooled_type', 'sturges', 'below', 'binned', 'shares', 'fill',
-           'filled', 'psi', 'kl_div', 'jensenshannon', 'extreme', 'hellinger', 'chisquare', 'z', 'g_test', 'Method',
-           'choose_method', 'Pieces', 'ends', 'pieces', 'at_least', 'at_most', 'running', 'blocks', 'area_under',
-           'area_bounds', 'spread_bounds', 'wasserstein_bounds', 'gap_bounds', 'ks_bounds', 'Span', 'span', 'markov',
-           'terms', 'nearest', 'farthest', 'walk', 'coarsest', 'fill_bounds', 'filled_bounds', 'renormalised',
-           'binned_bounds', 'settled', 'shares_bounds', 'distinct_bounds', 'sturges_choices', 'hellinger_bounds',
-           'Named', 'named', 'matched', 'category_bounds', 'category_fills', 'category_boxes', 'filled_category_bounds',
-           'chisquare_bounds', 'boundable', 'bounds', 'Drift', 'judged_kind', 'measure', 'values_are', 'obstacle',
-           'chosen', 'value_of', 'decide', 'Side', 'from_profile', 'side', 'compare', 'rule', 'compare_column',
-           'lacking', 'closer', 'chi_square', 'homogeneity', 'significance', 'corrected', 'Asked', 'evidence',
-           'conclude', 'told', 'between', 'decided', 'judged_columns', 'Weights', 'weights', 'drift_check',
-           'share_check', 'Predictions', 'unanswered', 'asked_rule', 'drift_checks', 'column_checks', 'outcome_check']
+           'MUCH', 'SMALL', 'EFFECT', 'EVIDENCE', 'SLIGHT', 'STILL', 'STATUS', 'block_ends', 'merged', 'pooled',
+           'paired', 'wasserstein', 'spread', 'ks', 'ks_large', 'pooled_type', 'sturges', 'below', 'binned', 'shares',
+           'fill', 'filled', 'psi', 'kl_div', 'jensenshannon', 'extreme', 'hellinger', 'chisquare', 'z', 'g_test',
+           'Method', 'choose_method', 'Pieces', 'ends', 'pieces', 'at_least', 'at_most', 'running', 'blocks',
+           'area_under', 'area_bounds', 'spread_bounds', 'wasserstein_bounds', 'gap_bounds', 'ks_bounds', 'Span',
+           'span', 'markov', 'terms', 'nearest', 'farthest', 'walk', 'coarsest', 'fill_bounds', 'filled_bounds',
+           'renormalised', 'binned_bounds', 'settled', 'shares_bounds', 'distinct_bounds', 'sturges_choices',
+           'hellinger_bounds', 'Named', 'named', 'matched', 'category_bounds', 'category_fills', 'category_boxes',
+           'filled_category_bounds', 'chisquare_bounds', 'boundable', 'bounds', 'Drift', 'judged_kind', 'measure',
+           'values_are', 'obstacle', 'chosen', 'value_of', 'decide', 'Side', 'from_profile', 'side', 'compare', 'rule',
+           'compare_column', 'lacking', 'closer', 'chi_square', 'homogeneity', 'ks_limit', 'ks_ends', 'significance',
+           'corrected', 'Asked', 'evidence', 'conclude', 'told', 'between', 'decided', 'judged_columns', 'Weights',
+           'weights', 'drift_check', 'share_check', 'Predictions', 'unanswered', 'asked_rule', 'drift_checks',
+           'column_checks', 'outcome_check']
 
 # %% ../nbs/03a_drift.ipynb #54038b3f
 import math
 from dataclasses import dataclass
 from operator import ge, le, lt
 
-from .core import Check, PolicyError, check, number, unknown
+from .core import Check, PolicyError, check, is_finite, number, unknown
 from .profile import Counts, Profile, count_column, edges, exact, make_cells, moments, profile
 from .table import Table, open_table, storage
 
@@ -1029,6 +1030,28 @@ def homogeneity(
     found, mean, variance = chi_square(n_r, n_c)
     return float(gammaincc(mean**2/variance, found*mean/variance)) if variance > 1e-9 else 1.
 
+# %% ../nbs/03a_drift.ipynb #17a59644
+SMALL = 1_000 # Rows up to which the p-value is exact
+
+def ks_limit(
+    gap:float, # The largest gap between two distribution functions
+    n_r:int, # Values in the reference
+    n_c:int, # Values now
+)->float:
+    "The limit of the p-value of Kolmogorov and Smirnov's test (Stephens 1970)"
+    from scipy.special import kolmogorov
+    root = math.sqrt(n_r*n_c/(n_r + n_c))
+    return float(kolmogorov((root + .12 + .11/root)*gap))
+
+def ks_ends(r, c)->tuple: # Two ends
+    "The p-value of the test where all values are at hand, else its bounds"
+    import numpy as np
+    if not (isinstance(r, Counts) and isinstance(c, Counts)):
+        gaps = [i/r.present - j/c.present for i,j in gap_bounds(pieces(r), pieces(c))]
+        return ks_limit(abs(gaps[1]) + 1e-9, r.present, c.present), ks_limit(max(abs(gaps[0]) - 1e-9, 0), r.present, c.present)
+    if max(r.present, c.present) <= SMALL: return (ks(r, c),)*2
+    return (ks_limit(max(float(np.abs(i/r.present - j/c.present).max()) for _,i,j in merged(r, c)), r.present, c.present),)*2
+
 # %% ../nbs/03a_drift.ipynb #6ef8fae2
 EFFECT, EVIDENCE = dict(number='wasserstein', category='jensenshannon'), dict(number='ks', category='chi-square')
 
@@ -1040,8 +1063,7 @@ def significance(
     "Bound the p-value: how often chance alone would move a column so far"
     import numpy as np
     at_hand = isinstance(r, Counts) and isinstance(c, Counts)
-    if kind == 'number' and at_hand: return (ks(r, c),)*2
-    if kind == 'number': return tuple(map(float, ks_bounds(r, c))) if boundable(r) and boundable(c) else (0., 1.)
+    if kind == 'number': return ks_ends(r, c) if at_hand or boundable(r) and boundable(c) else (0., 1.)
     if at_hand: return (homogeneity(*paired(r, c)),)*2
     (_, n_r, rest_r), (_, n_c, rest_c) = matched(named(r), named(c))
     return 0., homogeneity(np.append(n_r, rest_r), np.append(n_c, rest_c))
@@ -1145,8 +1167,8 @@ def weights(
     names, # The columns that are judged
 )->Weights:
     "Find the weight of each column"
-    known, names = (importance or {}).get('columns') or {}, list(names)
-    gains = {n: max(known.get(n) or 0., 0.) for n in names}
+    known, names = {k: v for k,v in ((importance or {}).get('columns') or {}).items() if is_finite(v)}, list(names)
+    gains = {n: max(known.get(n, 0.), 0.) for n in names}
     total, n = sum(gains.values()), max(len(names), 1)
     why = (importance or {}).get('note') or ('no column lowers the metric' if known else 'the importance of the columns is not known')
     if not set(names) <= set(known): why = why if not known else 'not every column has an importance'

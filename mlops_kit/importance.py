@@ -111,6 +111,7 @@ def importance(
         worse[n] = float(np.mean([mean_error(y, q, task, classes) for q in again])) - base
         moved[n] = float(np.mean([np.abs(q - p).mean() for q in again]))/spread
         if monotonic() > until: raise DataError('the model is too slow to shuffle every column.', 'make its predictions faster.')
+    if not np.isfinite([*worse.values(), *moved.values()]).all(): raise DataError('the error of the predictions is no finite number.', 'look for infinite labels.')
     return dict(method='permutation', metric=METRICS[task], rows=len(frame), repeats=repeats, columns=worse, changed=moved)
 
 # %% ../nbs/05d_importance.ipynb #3b112a11

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from mlops_kit import profile as room
-from mlops_kit.drift import METHODS, Side, bounds, compare, drift_check, drift_checks, measure, value_of
+from mlops_kit.drift import METHODS, Asked, Predictions, Side, bounds, compare, drift_check, drift_checks, homogeneity, judged_columns, measure, side, significance, value_of, weights
 from mlops_kit.profile import ColumnProfile, Counts, Profile, column_profile, count_column, edges, load_profile, make_cells, merge_columns, profile, runs, save_profile
 from mlops_kit.table import open_table
 
@@ -233,3 +233,70 @@ def test_a_distance_that_is_no_number_is_never_a_pass():
     for sides in ((frame, frame), (profile(frame), profile(frame)), (profile(frame), frame)):
         assert compare(*sides)[0].drifted is None
         assert drift_checks(*sides)[0].status in ('error', 'inconclusive')
+
+
+@settings(max_examples=60, **SETTINGS)
+@given(r=st.one_of(DRAWN, SHAPED), c=st.one_of(DRAWN, SHAPED, st.none()), move=MOVES, cells=st.integers(1, 40), cap=st.integers(1, 20))
+def test_significance_lies_in_its_interval(r, c, move, cells, cap):
+    c = move(r) if c is None else c
+    with small(cap, cells): kept = [stored(o) for o in (r, c)]
+    sides = [k if k.cells else counted(o) for k, o in zip(kept, (r, c))]
+    if not any(isinstance(o, ColumnProfile) for o in sides): return
+    with patch('mlops_kit.drift.SMALL', 0): # The same form on both, as beyond a thousand rows
+        low, high = significance(*sides, 'number')
+        assert low - 1e-12 <= significance(counted(r), counted(c), 'number')[0] <= high + 1e-12
+
+
+@pytest.mark.parametrize('n', [200, 3000, 30_000])
+@pytest.mark.parametrize('shift', [0, .2, 1])
+def test_profiles_and_rows_decide_alike(n, shift):
+    g = np.random.default_rng(n)
+    frames = [pd.DataFrame(dict(a=g.normal(k*shift, 1, n), b=g.normal(0, 1, n), c=g.choice(list('abcdefgh'), n, p=np.arange(1, 9)/36))) for k in (0, 1)]
+    tables = [open_table(o) for o in frames]
+    rows, kept = ([judged_columns([Asked(o, *sides) for o in 'abc'])][0] for sides in ([side(t) for t in tables], [side(profile(t)) for t in tables]))
+    assert [d.drifted for d in rows] == [d.drifted for d in kept] == [shift > 0, False, False]
+
+
+def test_ids_that_never_repeat_are_no_drift_and_new_names_are():
+    ones = np.ones(400, dtype=int)
+    assert homogeneity(np.append(ones, 0*ones), np.append(0*ones, ones)) == 1
+    often = np.repeat([20, 0], [50, 50])
+    assert homogeneity(often, often[::-1]) < 1e-9
+    rare = np.repeat([2, 0], [200, 200])
+    assert homogeneity(rare, rare[::-1]) < 1e-9
+
+
+def test_undecided_weight_leaves_the_share_open():
+    "Half the weight is undecided: the share may be within the bound or not"
+    from mlops_kit.core import Check
+    from mlops_kit.drift import share_check
+    sure, open_ = Check('drift:a', 'pass', 'm'), Check('drift:b', 'inconclusive', 'm', 'undecided')
+    assert [share_check([(sure, True, .5), (open_, True, .5)], most).status for most in (0., .3, .5)] == ['inconclusive', 'inconclusive', 'pass']
+
+
+def test_importance_that_lacks_a_column_is_no_importance():
+    assert weights(dict(columns=dict(a=.1, b=float('nan'))), ['a', 'b']).shares == dict(a=.5, b=.5)
+    assert weights(dict(columns=dict(a=-.1, b=0.)), ['a', 'b']).shares == dict(a=.5, b=.5)
+    assert weights(None, []).shares == {}
+
+
+def test_predictions_that_cannot_be_made_are_an_error():
+    frame = pd.DataFrame(dict(x=np.arange(50.)))
+    found = drift_checks(frame, frame, prediction=Predictions(profile(open_table(frame)), problem='it broke'))[-1]
+    assert (found.id, found.status, found.reason) == ('drift:prediction', 'error', 'not_scored')
+
+
+@pytest.mark.slow
+def test_alarms_keep_to_the_stated_rate():
+    "A sample of what benchmarks/alarms.py measures in full"
+    import importlib.util
+    from pathlib import Path
+    spec = importlib.util.spec_from_file_location('alarms', Path(__file__).parent.parent/'benchmarks/alarms.py')
+    alarms = importlib.util.module_from_spec(spec)
+    sys.modules['alarms'] = alarms
+    spec.loader.exec_module(alarms)
+    for rows in ((200, 200), (1_001, 1_001), (100_000, 200)):
+        found = [alarms.quiet_run(rows, seed) for seed in range(25)]
+        assert sum(o['refused'] for o in found) <= 25*alarms.limit(25), rows
+        assert sum(o['evidently'] for o in found) > 20, 'the peer is asked on the same data'
+    assert sum(alarms.moved_run((5_000, 5_000), seed)['exactly'] for seed in range(10)) >= 9
