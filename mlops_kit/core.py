@@ -12,7 +12,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError', 'DataError',
            'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check', 'asdict',
            'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number', 'badge',
-           'text_table', 'html_table', 'said', 'standing', 'verdict_text', 'verdict_html', 'digest', 'file_digest',
+           'text_table', 'html_table', 'said', 'status_text', 'verdict_text', 'verdict_html', 'digest', 'file_digest',
            'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require',
            'Verdicts', 'verdicts_text', 'verdicts_html']
 
@@ -249,7 +249,7 @@ def said(
     return hits[0].message + more if hits else '1 check passed' if len(v.checks) == 1 else f'{len(v.checks)} checks passed'
 
 # %% ../nbs/00_core.ipynb #b90b39e5
-def standing(
+def status_text(
     v:Verdict, # One gate's verdict
 )->str: # Its status, and that it could not have stopped anything
     "Say a verdict's status in words"
@@ -261,7 +261,7 @@ _HEAD = ['', 'check', 'value', 'bound', 'what was found']
 def verdict_text(v:Verdict)->str:
     "Show a verdict as a table of text, the worst check first"
     rows = [[MARKS[counted(c)], c.id, number(c.value), number(c.bound), c.message] for c in v.worst_first()]
-    return f'{MARKS[v.status]} {v.gate}: {standing(v)}\n' + text_table([_HEAD] + rows)
+    return f'{MARKS[v.status]} {v.gate}: {status_text(v)}\n' + text_table([_HEAD] + rows)
 
 def verdict_html(v:Verdict)->str:
     "Show a verdict as an HTML table, the worst check first"
@@ -372,7 +372,7 @@ class Verdicts(list):
 # %% ../nbs/00_core.ipynb #d1d64f17
 def verdicts_text(vs:Verdicts)->str:
     "Show several verdicts as a table of text, one line a gate; those that only warn stand last"
-    return text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, standing(v), said(v)] for v in sorted(vs, key=lambda v: v.only_warns)])
+    return text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, status_text(v), said(v)] for v in sorted(vs, key=lambda v: v.only_warns)])
 
 # %% ../nbs/00_core.ipynb #fdc991ec
 def verdicts_html(vs:Verdicts)->str:

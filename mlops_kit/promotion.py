@@ -35,7 +35,7 @@ from shutil import copytree
 from tempfile import TemporaryDirectory
 from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdict, Verdicts,
     COLOURS, EXIT, LETS_THROUGH, MARKS,
-    asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, standing, text_table, to_json, unknown, verdicts_html, write_file)
+    asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, status_text, text_table, to_json, unknown, verdicts_html, write_file)
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
@@ -111,7 +111,7 @@ def decision_html(d:Decision)->str:
 def waived(d:Decision, v)->list:
     "Show a gate's status and why, and that somebody waived it"
     w = next((w for w in d.waivers if w['gate'] == v.gate and not w['why'] and not v.ok), None)
-    return [f'{v.status}, waived', f'by {w["by"]} until {w["until"]}: {said(v)}'] if w else [standing(v), said(v)]
+    return [f'{v.status}, waived', f'by {w["by"]} until {w["until"]}: {said(v)}'] if w else [status_text(v), said(v)]
 
 # %% ../nbs/12_promotion.ipynb #e6925e12
 @dataclass
