@@ -551,6 +551,7 @@ def vain_bounds(
         if not score and o.max is not None and o.max < 0: yield f'metric `{name}` has `max` {o.max:g}, but its best value is 0: no version could pass'
         if score and name not in SIGNED and (getattr(o, 'max_gap', None) or 0) >= 1: yield f'metric `{name}` has `max_gap` {o.max_gap:g}: every version would pass'
     if gate.max_calibration_error == 1: yield '`max_calibration_error` is 1: every version would pass'
+    if policy.gates.drift.alpha < 1e-4: yield f'`alpha` of drift is {policy.gates.drift.alpha:g}: hardly any change would count'
     if policy.gates.drift.max_share == 1: yield '`max_share` of drift is 1: every version would pass'
 
 # %% ../nbs/01_policy.ipynb #25d4f169
@@ -843,6 +844,11 @@ TEMPLATE_GATES = '''  drift:
       {metric}:
         min: {bound}             # set it to what the use needs: this is chance
         margin: 0.01         # may be this much worse than the champion, not more
+    beat_trivial: true       # better than a model that knows no column
+    # slices:                # parts of the data that are judged by themselves
+    #   - by: {other}
+    #     min_rows: 200
+    #     metrics: {{{metric}: {{min: {bound}}}}}
 '''
 
 # %% ../nbs/01_policy.ipynb #6f8d2583
@@ -858,6 +864,10 @@ TEMPLATE_REST = '''
 
   behaviour:
     mode: block
+    environment: clean       # built from the version's requirements alone
+    timeout: 60              # seconds for each question
+    max_latency_ratio: 3.0   # times the champion's, in the same run
+    # latency: {{1: {{p95: 50}}, 1000: {{p95: 500}}}}  # rows in a call: milliseconds
 
   governance:
     mode: block

@@ -74,6 +74,14 @@ REFUSED = {
     'margin_beyond_the_best': ('margin: 0.01', 'margin: -1.5', ['margin -1.5', 'no version']),
     'error_below_none': ('roc_auc: {min: 0.62, margin: 0.01}', 'log_loss: {max: -1}', ['`max` -1', 'no version could pass']),
     'share_of_everything': ('  drift:\n', '  drift:\n    max_share: 1.0\n', ['`max_share`', 'every version would pass']),
+    'alpha_of_drift': ('  drift:\n', '  drift:\n    alpha: 2\n', ['gates.drift.alpha', 'less than 1', '`2`']),
+    'alpha_of_nothing': ('  drift:\n', '  drift:\n    alpha: 1.0e-12\n', ['`alpha`', 'hardly any change']),
+    'looser_drift_without_a_reason': ('  drift:\n', '  drift:\n    threshold: 50\n', ['threshold 50', '0.1 is usual', 'reason']),
+    'volumes_crossed': ('  data_quality:\n', '  data_quality:\n    min_volume: 5\n    max_volume: 2\n', ['`min_volume` 5 is above `max_volume` 2']),
+    'key_of_behaviour': ('  drift:\n', '  behaviour: {max_latency_ration: 2}\n  drift:\n', ['gates.behaviour', 'did you mean `max_latency_ratio`']),
+    'latency_below_none': ('  drift:\n', '  behaviour: {latency: {1: {p95: -5}}}\n  drift:\n', ['gates.behaviour.latency.1.p95', '-5']),
+    'latency_of_another_batch': ('  drift:\n', '  behaviour: {latency: {7: {p95: 5}}}\n  drift:\n', ['gates.behaviour.latency.7', '1 or 1000']),
+    'current_environment_without_reason': ('  drift:\n', '  behaviour: {environment: current}\n  drift:\n', ['gates.behaviour', 'reason']),
     'waivers_for_ever': ('owner: ada', 'owner: ada\nwaivers: {max_days: 400000000000000000000}', ['waivers.max_days', '3650']),
     'alpha_of_performance': ('    metrics:', '    alpha: 2\n    metrics:', ['gates.performance`, key `alpha`', 'confidence']),
     'metrics_as_a_list': ('    metrics:\n      roc_auc: {min: 0.62, margin: 0.01}', '    metrics: [roc_auc]', ['gates.performance.metrics`', 'mapping']),
@@ -205,8 +213,10 @@ def test_what_init_writes_loads_and_equals_the_defaults(task):
     before, last = list(policy.stages.values()), policy.stage('champion')
     assert list(policy.stages) == ['candidate', 'challenger', 'champion'] and all(set(a.gates) < set(b.gates) for a, b in zip(before, before[1:]))
     assert last.model_copy(update=dict(gates=list(USUAL_GATES))) == default_policy(task).stage('champion')
-    with_columns = text.replace('    # columns:', '    columns:').replace('    #   ', '      ')
+    with_columns = re.sub(r'^    #   (?=.*reason)', '      ', text.replace('    # columns:', '    columns:'), flags=re.M)
     assert list(parse_policy(with_columns).gate('drift').columns) == ['no', 'a: b']
+    more = parse_policy(re.sub(r'^    # (slices:|  - by|    min_rows|    metrics|latency:)', r'    \1', text, flags=re.M))
+    assert more.gate('performance').slices[0].columns == ['a: b'] and more.gate('behaviour').latency[1000].p95 == 500
     with_groups = re.sub(r'^  # (fairness:|  )', r'  \1', text, flags=re.M).replace('governance]', 'governance, fairness]')
     fair = parse_policy(with_groups)
     assert fair.gate('fairness').groups == ['a: b'] and len(fair.gate('fairness').metrics) == 1 and 'fairness' in fair.stage('champion').gates
