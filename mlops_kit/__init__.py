@@ -5,6 +5,7 @@ Modules:
 - `mlops_kit.adoption`: Take the version that an alias of plain MLflow points at into a ledger, as it is: hashed, loaded, recorded as adopted and unjudged.
 - `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 - `mlops_kit.audit`: One command hashes every file, checks every signature and counts every vote again, in a store or in a file that left it.
+- `mlops_kit.behaviour`: The saved files in an environment of their own, asked what production will ask, by a process that may die.
 - `mlops_kit.calibration`: The calibration error with its interval; and what probabilities alone may tell where labels are missing.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
 - `mlops_kit.consent`: What each signed word covers, whose it is, and whether there are enough: counted from entries, keys and the policy alone.
@@ -19,6 +20,7 @@ Modules:
 - `mlops_kit.fairness`: fairlearn's metrics by group: the widest gap and the worst ratio, each with an interval, and the groups named.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.importance`: Permutation importance, measured once when a version is registered: what it costs the model to lose a column, and how far its answers move.
 - `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
 - `mlops_kit.lineage`: Sources by digest, code by commit, environment by version: what a version must be able to say of its own making.
@@ -26,7 +28,7 @@ Modules:
 - `mlops_kit.policy`: The policy file: which gates stand before which alias, with which bounds, and who may loosen them.
 - `mlops_kit.profile`: Per column: how many values, how many missing, which ones and how often. Small enough to keep, enough to judge drift and quality without the rows.
 - `mlops_kit.promotion`: Move the alias or say why not; go back the same way, after looking at what we go back to.
-- `mlops_kit.quality`: Missing, infinite and empty values, categories never seen, columns that stopped varying, too few rows: measured against training.
+- `mlops_kit.quality`: Missing, infinite and empty values, categories and numbers never seen, columns that stopped varying, too few rows, a training table too clean: measured against training.
 - `mlops_kit.registry`: Register a model with everything that a later judgement rests on, find it again by name, and load nothing but the very bytes that were registered.
 - `mlops_kit.report`: Evidently's own page, of our checks or of a report of your own, computed from profiles: no row is read that need not be.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
