@@ -368,7 +368,8 @@ def run_gates(
     folder, gates = resumed(version, out, resume, policy) if resume else prepared(version, data, policy, Path(out).absolute(), to, as_of, store)
     run = read_run(folder/'run.json')
     kept = {name: v for name in gates if (v := kept_verdict(run, name, folder/name))}
-    found = kept | run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress, user_of(data))
+    found = run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress, user_of(data))
+    found |= {n: whole(run, n, folder/n, v) for n,v in kept.items()}
     return evidence_of(Verdicts(found[name] for name in gates), folder, store)
 
 # %% ../nbs/11_runner.ipynb #41db25eb
