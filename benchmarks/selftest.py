@@ -10,18 +10,19 @@ from tempfile import TemporaryDirectory
 os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
 HERE = Path(__file__).resolve().parent
 OUT = HERE/'out'/'selftest.json'
-ASKED = ['contract', 'data_quality', 'drift', 'performance', 'fairness']
+ASKED = ['contract', 'data_quality', 'drift', 'performance', 'fairness', 'behaviour']
 MORE = dict(data_quality=dict(max_duplicates=.01), performance=dict(metrics=dict(roc_auc=dict(min=.62, max=.85, margin=.01)), slices=[dict(by='origin', metrics=dict(roc_auc=dict(min=.58)))]),
-            fairness=dict(groups=['origin'], metrics=dict(roc_auc_score_group_min=dict(min=.55), selection_rate_difference=dict(max=.2))))
+            fairness=dict(groups=['origin'], metrics=dict(roc_auc_score_group_min=dict(min=.55), selection_rate_difference=dict(max=.2))), behaviour=dict(latency={1: dict(p95=150.), 1000: dict(p95=500.)}))
 
 
-def rules(folder, min_rows):
+def rules(folder, min_rows, clean):
     "The policy of the story, and the bounds that it has no need of"
     import yaml
     from mlops_kit.demo import story_file
     policy = yaml.safe_load(story_file('flights.policy.yaml'))
     for gate, keys in MORE.items(): policy['gates'].setdefault(gate, {}).update(keys)
     policy['data']['min_rows'] = policy['gates']['performance']['min_rows'] = min_rows
+    if not clean: policy['gates']['behaviour'] |= dict(environment='current', reason='A sample needs no package index.')
     policy['signing']['required'], policy['stages']['champion']['gates'] = False, ASKED
     (folder/'policy.yaml').write_text(yaml.safe_dump(policy, sort_keys=False))
     return folder/'policy.yaml'
@@ -54,7 +55,7 @@ def furnished(folder, rows=0):
     april = sampled([demo.month_file(tables, 4)], rows, folder/'april.parquet')
     import pyarrow.parquet as pq
     n = pq.read_metadata(april).num_rows
-    policy = rules(folder, min(n//3, 5000))
+    policy = rules(folder, min(n//3, 5000), clean=not rows)
     version = register(demo.train([train]), demo.NAME, train=train, target=demo.TARGET, test=demo.month_file(tables, 5), contract=promises(folder, n), policy=policy, features=demo.FEATURES,
                        trusted=demo.TRUSTED, sources=list(demo.flights_source().values()), store=store, intended_use='Tell planners before departure which flights are likely to be late.')
     return dict(version=version, data=april, policy=policy, store=store, as_of='2013-05-02')

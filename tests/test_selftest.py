@@ -58,7 +58,7 @@ def test_bounds_that_hold_catch_their_faults(bench):
 
 
 def test_a_gate_without_bounds_is_blind(bench):
-    found = bench('metrics: {roc_auc: {min: 0.6, max: 0.97}}', 'beat_trivial: false, metrics: {roc_auc: {min: 0.0}}', faults=OWN[:2])
+    found = bench('metrics: {roc_auc: {min: 0.6, max: 0.97}}', 'beat_trivial: false, metrics: {roc_auc: {min: 0.3}}', faults=OWN[:2])
     assert (found.exit_code, found.blind) == (1, ['performance'])
     assert 'Hint: set gates.performance.metrics: a `max`' in repr(found)
 
