@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = 'contract', 'quality', 'drift', 'performance', 'fairness', 'gates', 'selftest', 'runner'
+ROOMS = 'contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates', 'selftest', 'runner'
 
 
 def reasons():

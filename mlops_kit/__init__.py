@@ -20,6 +20,7 @@ Modules:
 - `mlops_kit.fairness`: fairlearn's metrics by group: the widest gap and the worst ratio, each with an interval, and the groups named.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.governance`: What has to be written down about a version before somebody signs for it.
 - `mlops_kit.importance`: Permutation importance, measured once when a version is registered: what it costs the model to lose a column, and how far its answers move.
 - `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.

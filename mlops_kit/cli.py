@@ -53,6 +53,11 @@ OPTIONS |= {
     '--test': dict(help='a table that the model has not seen, for its first metrics', metavar='DATA'),
     '--contract': dict(help='the ODCS contract of its data', metavar='FILE'),
     '--owner': dict(help='who answers for the model', metavar='WHO'),
+    '--sources': dict(help='files that the training table was made from', nargs='+', metavar='FILE'),
+    '--intended-use': dict(help='what the model is for', metavar='TEXT'),
+    '--limits': dict(help='what it is not for, and where it fails', metavar='TEXT'),
+    '--transformation': dict(help='how the training table was made: a sentence, or the script', metavar='TEXT'),
+    '--fairness': dict(help='why nobody has to be asked about fairness, where that is so', metavar='TEXT'),
     '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
     '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
 
@@ -60,7 +65,7 @@ OPTIONS |= {
 COMMON = ['--store', '--json', '--quiet']
 ACT = {
     'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
-    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
+    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--sources', '--intended-use', '--limits', '--transformation', '--fairness', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--junit', '--self-test'], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
     'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
@@ -260,7 +265,7 @@ def register(a):
     "Record a saved model as a new version"
     from mlops_kit.registry import register
     for o in ('train', 'target'): wanted(a, o)
-    return register(a.model, a.name, store=open_store(a), **given(a, 'hand_in', 'train', 'target', 'test', 'contract', 'task', 'policy', 'owner', 'reason'))
+    return register(a.model, a.name, store=open_store(a), **given(a, 'hand_in', 'train', 'target', 'test', 'contract', 'task', 'policy', 'owner', 'sources', 'intended_use', 'limits', 'transformation', 'fairness', 'reason'))
 
 def demo(a):
     "Tell the whole story on real flights"

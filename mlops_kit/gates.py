@@ -341,8 +341,12 @@ def governance_gate(
     c:Candidate,
 )->list: # Of `Check`
     "Ask whether a reviewer could answer for it"
+    from mlops_kit.behaviour import pinned
     from mlops_kit.governance import governance_checks
-    return governance_checks(c)
+    lines, loose = pinned(c.model.folder)
+    asked = (c.run or {}).get('gates') or c.policy.stage(c.alias).gates
+    facts = dict(requirements=lines, loose=loose, contract=bool(c.model.contract or c.fallback), gates=list(asked))
+    return governance_checks(c.model.lineage, facts, c.policy.gate('governance'))
 
 # %% ../nbs/10_gates.ipynb #4e5490ad
 GATES = dict(contract=contract_gate, data_quality=data_quality_gate, drift=drift_gate, performance=performance_gate,

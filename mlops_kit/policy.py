@@ -10,11 +10,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Positive', 'Digest', 'Age', 'Span', 'USUAL_GATES', 'BUILT_IN', 'METHODS',
-           'USUAL', 'DECISIONS', 'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'OWN_HINT', 'SIGNED', 'CHANCE', 'TEMPLATE',
-           'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age', 'find_twice',
-           'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers', 'Approvals', 'Rollback',
-           'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality', 'loose_threshold', 'DriftColumn',
-           'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance', 'GroupMetric', 'Fairness',
+           'USUAL', 'DECISIONS', 'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'ANSWERS', 'OWN_HINT', 'SIGNED', 'CHANCE',
+           'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age',
+           'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers', 'Approvals',
+           'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality', 'loose_threshold',
+           'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance', 'GroupMetric', 'Fairness',
            'check_fairness', 'check_group_metric', 'Latency', 'Behaviour', 'Governance', 'OwnGate', 'own_settings',
            'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates', 'vain_bounds', 'check_bounds',
            'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'written',
@@ -429,9 +429,12 @@ class Behaviour(Strict):
         return self
 
 # %% ../nbs/01_policy.ipynb #7833ac3c
+ANSWERS = ('owner', 'intended_use', 'limits', 'sources', 'transformation', 'code', 'environment', 'contract', 'importance', 'test', 'fairness', 'lineage')
+
 class Governance(Strict):
     "Could a reviewer answer for it?"
     mode: Mode = 'block'
+    require: Annotated[list[Literal[ANSWERS]], Field(min_length=1)] = list(ANSWERS) # What must be written down; the rest warns
 
 # %% ../nbs/01_policy.ipynb #170c1ef2
 class OwnGate(BaseModel):

@@ -16,16 +16,17 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'refuse_return', 'topic_of', 'how_to', 'Judged', 'believed', 'read_judged', 'fetch_judged', 'wanted',
            'unbound', 'stale', 'shown_age', 'digests', 'other_data', 'quarantined', 'Ask', 'other_time', 'doubts',
            'kept_evidence', 'no_evidence', 'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for',
-           'waivers_of', 'verdict_on', 'counted_for', 'rejected', 'people_on', 'decide', 'moved_on', 'write_decision',
-           'open_attempt', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned', 'leave', 'after',
-           'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
-           'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
-           'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
-           'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
-           'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'status']
+           'waivers_of', 'verdict_on', 'counted_for', 'rejected', 'people_on', 'decide', 'tell_lineage', 'moved_on',
+           'write_decision', 'open_attempt', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned',
+           'leave', 'after', 'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back',
+           'fit_to_return', 'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
+           'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
+           'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
+           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
+           'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
-import json, re
+import json, re, warnings
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -46,6 +47,7 @@ from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, polic
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, policy_contract, read_run
+from .lineage import configured, decided_events, send
 from .runner import believe, gate_digests, run_gates
 from .store import failed, find_runs, model_names, read_artifact
 
@@ -493,9 +495,14 @@ def decide(
             if not left: return a.decided('conflict', [str(e)], **found)
         else: break
     if state.startswith('conflict'): return a.decided('conflict', [plain(state)], entry=entry.to_dict(), **found)
+    tell_lineage(a, kind, entry)
     return a.decided(decision, reasons, entry=entry.to_dict(), **found)
 
 # %% ../nbs/12_promotion.ipynb #bc2a5faa
+def tell_lineage(a:Attempt, kind, entry)->None:
+    "Send what was decided as lineage events, where OpenLineage is configured; a failure is said and changes nothing"
+    if configured() and (said := send(decided_events(kind, a.version.to_dict(), a.alias, entry.at, entry.token))): warnings.warn(said, stacklevel=4)
+
 def moved_on(a:Attempt, head)->str: # '' where it was not
     "Say how the alias was decided since the attempt was opened"
     if (head and head.digest) == (a.head and a.head.digest): return ''

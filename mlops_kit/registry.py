@@ -776,19 +776,24 @@ def register(
     features=None, # The columns that the model reads
     kinds:dict=None, # Kinds of columns to declare rather than infer, such as `dict(hour='category')`
     trusted=None, # Types of other packages that somebody vouches for
-    intended_use:str='', # What it is for, and what it is not for
+    intended_use:str='', # What it is for
+    limits:str='', # What it is not for, and where it fails
+    transformation:str='', # How the training table was made from its sources: a sentence, or the script
+    fairness:str='', # Why nobody has to be asked about fairness, where that is so
     store=None, # The store
     reason:str='', # For the ledger
     hand_in:bool=False, # Hand it in for the promoter's account, where one may not write the ledger
 )->Version:
     "Record a model as a new version, with all that a later judgement rests on, and make it the candidate"
     from tempfile import TemporaryDirectory
+    from mlops_kit.lineage import transformation_record
     policy = policy_for(policy, check_name(name), target)
     check_folder(model)
     t = read_training(model, train, test, target, features, task or policy and policy.task, kinds)
     file, key, reason = contract_for(contract, policy), find_key(), check_reason(reason)
     with TemporaryDirectory() as tmp:
-        lineage = fill(folder := Path(tmp)/'model', model, t, file, trusted, sources=sources, intended_use=intended_use,
+        lineage = fill(folder := Path(tmp)/'model', model, t, file, trusted, sources=sources, intended_use=intended_use, limits=limits,
+            transformation=transformation_record(transformation), fairness=fairness,
             owner=owner or policy and policy.owner or actor(key), registered_by=actor(key))
         write = resolve_name(HAND_IN) if hand_in else enter
         return write(open_store(store, policy and policy.path), name, folder, lineage, policy, key, reason)

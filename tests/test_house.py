@@ -50,7 +50,8 @@ def test_imports_go_up_the_table(path):
 @pytest.mark.parametrize('library, room', OWNERS.items())
 def test_a_foreign_library_lives_in_one_room(library, room):
     homes = {module_of(p) for p in NBS for code in exported(p) for name in imports(code) if name.split('.')[0] == library}
-    assert homes <= {room}
+    own = {'behaviour'} if library == 'mlflow' else set() # What behaviour sends to another environment has to load the model there by itself
+    assert homes - own <= {room}
 
 
 def loaded_by(code):
