@@ -20,6 +20,7 @@ def rules(folder, min_rows, clean):
     import yaml
     from mlops_kit.demo import story_file
     policy = yaml.safe_load(story_file('flights.policy.yaml'))
+    policy['gates']['drift'].setdefault('prediction', dict(threshold=.4, reason='The season moves what the model answers.'))
     for gate, keys in MORE.items(): policy['gates'].setdefault(gate, {}).update(keys)
     policy['data']['min_rows'] = policy['gates']['performance']['min_rows'] = min_rows
     if not clean: policy['gates']['behaviour'] |= dict(environment='current', reason='A sample needs no package index.')
