@@ -1160,14 +1160,14 @@ class Weights:
     ignored: set # Names of columns that the model does not use
     note: str # Where this is from
 
-SLIGHT, STILL = .1, .05 # Of an equal share; of the spread of the predictions
+SLIGHT, STILL = .1, .1 # Of an equal share; of the spread of the predictions
 
 def weights(
     importance, # What `register` recorded: `columns`, `changed`, or a `note` why there is none
     names, # The columns that are judged
 )->Weights:
     "Find the weight of each column"
-    known, names = {k: v for k,v in ((importance or {}).get('columns') or {}).items() if is_finite(v)}, list(names)
+    known, names = {k: v for k,v in ((importance or {}).get('columns') or {}).items() if v is not None and is_finite(v)}, list(names)
     gains = {n: max(known.get(n, 0.), 0.) for n in names}
     total, n = sum(gains.values()), max(len(names), 1)
     why = (importance or {}).get('note') or ('no column lowers the metric' if known else 'the importance of the columns is not known')

@@ -494,7 +494,7 @@ print(*sorted({m.partition('.')[0] for m in sys.modules} & {'evidently', 'mlflow
 
 
 def test_judging_loads_nothing_heavy(tmp_path):
-    "What the data gates need, without their reports"
+    "What the data gates need, without their reports; a version that kept no answers is not asked for any, which warns"
     out = subprocess.run([sys.executable, '-c', JUDGE, str(tmp_path)], capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
-    assert out.stdout.splitlines() == ['drift pass', 'data_quality pass', 'contract fail', '']
+    assert out.stdout.splitlines() == ['drift warn', 'data_quality pass', 'contract fail', '']
