@@ -1124,11 +1124,12 @@ def conclude(
 def told(d, far, alpha)->str:
     "Say what was measured and what follows"
     said = {True: 'has moved', False: 'has moved no further than chance would take it' if far else 'has not moved', None: 'may have moved'}[d.drifted]
-    what = f'{d.method} {between(d.low, d.high)} (drift from {number(d.threshold)}), {d.test} p {between(*d.p)}, corrected {between(*d.corrected)} (alpha {number(alpha)})'
+    what = f'{d.method} {between(d.low, d.high) if d.high else "0"} (drift from {number(d.threshold)}), {d.test} p {between(*d.p)}, corrected {between(*d.corrected)} (alpha {number(alpha)})'
     return f'`{d.column}` {said}: {what}; {number(d.rows[1])} rows against {number(d.rows[0])}'
 
 def between(low, high)->str:
     "Write an interval, or one number where its ends look the same"
+    if not high: return 'below 1e-300'
     return number(high) if number(low) == number(high) else f'at most {number(high)}' if not low else f'{number(low)} to {number(high)}'
 
 # %% ../nbs/03a_drift.ipynb #b699eaf3
