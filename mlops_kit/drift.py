@@ -809,6 +809,7 @@ REASONS = dict(
     nothing_judged='name columns that can be judged',
     above_share='more of what the model rests on has drifted than the policy allows; look at the columns that are named',
     not_known='register the version again: older ones did not keep how their predictions were distributed',
+    same_rows='judge on rows that came after the test table',
     not_scored='the model cannot answer these rows; read the message, and ask the gate `behaviour`')
 
 # %% ../nbs/03a_drift.ipynb #e4026c92
@@ -1225,12 +1226,14 @@ class Predictions:
     current: object = None # The same now: `Profile` or `Table`
     on: str = 'test' # Or 'training': the rows that the reference was answered for
     problem: str = '' # Why there are no answers now
+    same: bool = False # The rows are those that the reference was answered for
 
 def unanswered(
     o:Predictions,
 )->Check: # None where there is something to judge
     "Say that predictions cannot be judged"
     if o.problem: return Check('drift:prediction', 'error', f'the predictions could not be made: {o.problem}', 'not_scored')
+    if o.same: return Check('drift:prediction', 'warn', 'the data is the table that the answers of the reference are for: they cannot have moved', 'same_rows', False)
     if o.reference is None: return Check('drift:prediction', 'warn', 'how the predictions were distributed at registration is not known', 'not_known', False)
 
 # %% ../nbs/03a_drift.ipynb #e5d62ce3

@@ -72,7 +72,7 @@ def answers(score, frame):
     return p
 
 # %% ../nbs/05d_importance.ipynb #7152f5f4
-REPEATS, SECONDS, FEWEST = 3, 20., 200
+REPEATS, SECONDS, FEWEST = 3, 10., 200
 
 def budget(
     took:float, # Seconds that one call took

@@ -52,6 +52,10 @@ def test_what_the_model_ignores_warns_and_what_it_uses_fails(world):
     assert {k for k, o in used.items() if counted(o) == 'fail'} == {'drift:wind', 'drift:share', 'drift:prediction'}
 
 
+def test_the_test_table_itself_tells_nothing_about_answers(world):
+    assert judged(world, world[0]/'test.parquet')['drift:prediction'].reason == 'same_rows'
+
+
 def test_data_without_labels_is_judged_without_them(world):
     april = pd.read_parquet(world[0]/'april.parquet')
     for unlabelled in (april.drop(columns='late'), april.assign(late=None)): assert 'drift:late' not in judged(world, unlabelled)
