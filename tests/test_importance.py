@@ -92,6 +92,6 @@ def test_a_model_that_breaks_leaves_a_note(broken, said):
 def test_a_slow_model_is_asked_less_often():
     import time
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(2000, 5)), columns=list('abcde'))
-    slow = lambda f: time.sleep(len(f)/50_000) or f.a.to_numpy()
+    slow = lambda f: time.sleep(len(f)/10_000) or f.a.to_numpy()
     found = importance(slow, frame, frame.a, 'regression', seconds=.3)
     assert found['repeats'] == 1 and found['rows'] >= 200 and found['columns']['a'] > .5
