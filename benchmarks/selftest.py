@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
 HERE = Path(__file__).resolve().parent
 OUT = HERE/'out'/'selftest.json'
-ASKED = ['contract', 'data_quality', 'drift', 'performance', 'fairness', 'behaviour']
+ASKED = ['contract', 'data_quality', 'drift', 'performance', 'fairness', 'behaviour', 'governance']
+PAPERS = 'owner intended_use limits sources transformation environment contract importance test fairness lineage'.split() # Not the code: a benchmark runs where people work
 MORE = dict(data_quality=dict(max_duplicates=.01), performance=dict(metrics=dict(roc_auc=dict(min=.62, max=.85, margin=.01)), slices=[dict(by='origin', metrics=dict(roc_auc=dict(min=.58)))]),
-            fairness=dict(groups=['origin'], metrics=dict(roc_auc_score_group_min=dict(min=.55), selection_rate_difference=dict(max=.2))), behaviour=dict(latency={1: dict(p95=150.), 1000: dict(p95=500.)}))
+            fairness=dict(groups=['origin'], metrics=dict(roc_auc_score_group_min=dict(min=.55), selection_rate_difference=dict(max=.2))), behaviour=dict(latency={1: dict(p95=150.), 1000: dict(p95=500.)}), governance=dict(require=PAPERS))
 
 
 def rules(folder, min_rows, clean):
@@ -58,7 +59,8 @@ def furnished(folder, rows=0):
     n = pq.read_metadata(april).num_rows
     policy = rules(folder, min(n//3, 5000), clean=not rows)
     version = register(demo.train([train]), demo.NAME, train=train, target=demo.TARGET, test=demo.month_file(tables, 5), contract=promises(folder, n), policy=policy, features=demo.FEATURES,
-                       trusted=demo.TRUSTED, sources=list(demo.flights_source().values()), store=store, intended_use='Tell planners before departure which flights are likely to be late.')
+                       trusted=demo.TRUSTED, sources=list(demo.flights_source().values()), store=store, intended_use='Tell planners before departure which flights are likely to be late.',
+                       limits='Not for flights from elsewhere than New York.', transformation='Flights joined with weather and planes, see mlops_kit.demo.')
     return dict(version=version, data=april, policy=policy, store=store, as_of='2013-05-02')
 
 
