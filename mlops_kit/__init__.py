@@ -13,7 +13,7 @@ Modules:
 - `mlops_kit.core`: Statuses, checks, verdicts, exit codes and errors: the words that every other page uses.
 - `mlops_kit.demo`: Every flight that left New York in 2013, a model of which ones will be late, and five acts: promoted, refused, stopped by broken data, replaced, rolled back.
 - `mlops_kit.dossier`: One page for one attempt to promote a version: what was decided, what the gates found, what changed, and what nobody looked at.
-- `mlops_kit.drift`: Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them.
+- `mlops_kit.drift`: Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them: far enough to matter, and further than chance would go.
 - `mlops_kit.engine`: A table in DuckDB, PostgreSQL or Spark answers questions about itself; its rows stay where they live.
 - `mlops_kit.entry`: An entry is a small signed record; who wrote it down and who said it may be two people.
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.

@@ -1,6 +1,8 @@
-"""Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them.
+"""Evidently's distances, exactly, from counted columns; and the checks that a drift gate makes of them: far enough to matter, and further than chance would go.
 
-*Drift* is a distance between two columns, reference and current, and a threshold. The distances here bear Evidently's names because they give Evidently's numbers (0.7.23, to 1e-9; `tests/test_drift_parity.py` compares them): the same choice of method by kind and size, the same bins, the same handling of zeros, the same thresholds.
+*Drift* is a distance between two columns, reference and current, that reaches a threshold and that chance does not explain, whatever the number of rows and of columns. Drift in a column that the model ignores only warns. The model's predictions are judged beside its columns, and the labels where there are any. `method: evidently` gives Evidently's own decision instead.
+
+The distances here bear Evidently's names because they give Evidently's numbers (0.7.23, to 1e-9; `tests/test_drift_parity.py` compares them): the same choice of method by kind and size, the same bins, the same handling of zeros, the same thresholds.
 
 They are computed from counted values (`profile.Counts`) rather than from rows. A profile that kept its counts is enough. One that kept only cells, or only the most frequent categories, gives an interval that contains the exact number; where the threshold lies inside, the column is made exact from the rows if they can be had. No column drops out in silence: each one is judged, or is named with the reason why not.
 

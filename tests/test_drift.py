@@ -280,6 +280,18 @@ def test_importance_that_lacks_a_column_is_no_importance():
     assert weights(None, []).shares == {}
 
 
+def test_a_named_method_stands_alone_and_is_for_columns():
+    from types import SimpleNamespace
+    g = np.random.default_rng(0)
+    frame = pd.DataFrame(dict(x=g.normal(size=300), c=g.choice(list('ab'), 300)))
+    answers = profile(open_table(frame[['x']].rename(columns=dict(x='prediction'))))
+    found = drift_checks(frame, frame, SimpleNamespace(method='ks', threshold=.01), ['x'], prediction=Predictions(answers, answers), target='c')
+    assert [(c.id, c.method, c.bound) for c in found] == [('drift:x', 'ks', .01), ('drift:share', None, 0.), ('drift:prediction', 'wasserstein and ks', .1),
+        ('drift:c', 'jensenshannon and chi-square', .1)]
+    one = drift_checks(frame, frame, SimpleNamespace(columns=dict(x=dict(method='psi', threshold=.3))), ['x', 'c'])
+    assert [(c.method, c.bound) for c in one[:2]] == [('psi', .3), ('jensenshannon and chi-square', .1)]
+
+
 def test_predictions_that_cannot_be_made_are_an_error():
     frame = pd.DataFrame(dict(x=np.arange(50.)))
     found = drift_checks(frame, frame, prediction=Predictions(profile(open_table(frame)), problem='it broke'))[-1]
