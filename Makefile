@@ -51,11 +51,17 @@ bench: .venv/.ready ## benchmarks of minutes, as ratios beside the peers
 	$(BIN)/python benchmarks/cli.py
 	$(BIN)/python benchmarks/gates.py
 	$(BIN)/python benchmarks/rollback.py
+	$(BIN)/python benchmarks/performance.py
+	$(BIN)/python benchmarks/seven.py
+	$(BIN)/python benchmarks/fill.py
 
 bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other tools in environments of their own
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/data.py --long
+	$(BIN)/python benchmarks/fairness.py
+	$(BIN)/python benchmarks/alarms.py
+	$(BIN)/python benchmarks/fill.py
 
 self-test: .venv/.ready ## put known faults into a month of flights and see which gate notices
 	$(BIN)/python benchmarks/selftest.py

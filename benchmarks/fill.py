@@ -89,15 +89,28 @@ def alarms_section(found):
     return text + (f'\nOf {reports} reports by Evidently itself, {other} name other columns than our `method: evidently`.\n' if reports else '')
 
 
+def seven_section(found):
+    "Where the time of seven gates goes"
+    rows = [['gate', 'kernel', 'imports', 'judging', 'rendering']] + [[g, *(f'{o[k]:.1f} s' for k in ('kernel', 'imports', 'judging', 'rendering'))] for g, o in (found['gates'] | dict(all=found['total'])).items()]
+    share = found['total']['judging']/sum(found['total'].values())
+    return (f'## All seven gates on a month of flights: `seven.py`\n\n{found["wall"]:.0f} s with {found["jobs"]} at once; the goal is under {found["goal"]} s. '
+            f'The judging itself is {share:.0%} of the gates\' time.\n\n{table(rows)}')
+
+
+def performance_section(found):
+    "What many comparisons cost"
+    return (f'## Metrics, slices and intervals: `performance.py`\n\n{found["metrics"]} metrics on {found["rows"]:,} rows and {found["slices"]} slices, against a champion: {found["checks"]} checks '
+            f'with their intervals in {found["cpu"]:.2f} CPU-seconds (goal: under {found["goal"]}); the values alone by scikit-learn take {found["scikit_learn"]:.2f}.\n')
+
+
 def fill(folder=HERE):
     "Replace what follows the mark in the README by the figures that there are"
     readme = Path(folder)/'README.md'
     above = readme.read_text(encoding='utf-8').partition(BELOW)[0]
     there = [(k, Path(folder)/f'out/{k}.json') for k in TITLES]
     parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
-    if (kept := Path(folder)/'out/rollback.json').exists(): parts.append(rollback_section(json.loads(kept.read_text(encoding='utf-8'))))
-    if (kept := Path(folder)/'out/fairness.json').exists(): parts.append(fairness_section(json.loads(kept.read_text(encoding='utf-8'))))
-    if (kept := Path(folder)/'out/alarms.json').exists(): parts.append(alarms_section(json.loads(kept.read_text(encoding='utf-8'))))
+    more = dict(rollback=rollback_section, seven=seven_section, performance=performance_section, fairness=fairness_section, alarms=alarms_section)
+    parts += [told(json.loads(p.read_text(encoding='utf-8'))) for told, p in ((f, Path(folder)/f'out/{k}.json') for k, f in more.items()) if p.exists()]
     readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
 
 
