@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from .core import Check, number
 
 # %% ../nbs/04a_slices.ipynb #3fff109e
-MOST_NUMBERS, MISSING = 20, '(missing)' # A column of more different numbers needs bins
+MOST_NUMBERS, MISSING = 31, '(missing)' # A column of more different numbers than days in a month needs bins
 
 def binned_names(
     x, # float array (n,)
