@@ -1106,6 +1106,7 @@ def evidence(
     if d.reason == 'rows_needed' and not rows: return evidence(o, rows=True)
     if d.value is None: return d
     d.test, d.p, d.rows = EVIDENCE[kind], significance(ours, theirs, kind), (ours.present, theirs.present)
+    if not all(map(is_finite, d.p)): return Drift(o.name, kind, d.method, threshold=d.threshold, reason='not_finite', message=f'`{o.name}` could not be measured: {d.test} p is no number')
     d.exact = isinstance(ours, Counts) and isinstance(theirs, Counts)
     return d
 

@@ -280,6 +280,12 @@ def test_importance_that_lacks_a_column_is_no_importance():
     assert weights(None, []).shares == {}
 
 
+def test_a_p_value_that_is_no_number_is_no_pass():
+    frame = pd.DataFrame(dict(c=list('abcd')*9))
+    with patch('mlops_kit.drift.homogeneity', return_value=math.nan): found = drift_checks(frame, frame)
+    assert [c.status for c in found] == ['error', 'error']
+
+
 def test_a_named_method_stands_alone_and_is_for_columns():
     from types import SimpleNamespace
     g = np.random.default_rng(0)
