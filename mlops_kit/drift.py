@@ -1288,7 +1288,7 @@ def column_checks(
     blocks = [not soft and getattr(own.get(d.column), 'mode', None) != 'warn' and d.column not in known.ignored for d in drifts]
     why = lambda d: (getattr(own.get(d.column), 'reason', ''), known.shares[d.column], d.column in known.ignored)
     checks = [drift_check(d, b and not max_share, *why(d)) for d,b in zip(drifts, blocks)]
-    share = share_check([(o, b, known.shares[o.column]) for o,b in zip(checks, blocks)], max_share, known.note)
+    share = share_check([(o, b, known.shares[o.column]) for o,b in zip(checks, blocks) if o.column not in known.ignored], max_share, known.note)
     share.blocking = share.blocking and not soft
     return checks + [share]
 
