@@ -245,8 +245,8 @@ def adopt(
     store=None, # The store
 )->Version:
     "Take the version that an alias of plain MLflow points at into the ledger, as adopted and unjudged"
-    from mlops_kit.policy import load_policy
-    policy, key, reason = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or None, find_key(), check_reason(reason)
+    from mlops_kit.policy import as_policy
+    policy, key, reason = as_policy(policy), find_key(), check_reason(reason)
     book = ledger(open_store(store, policy and policy.path), check_name(name))
     found, seen = holder_in_mlflow(book.store, name, alias), book.read()
     refuse_stranger(book, policy, key, seen)

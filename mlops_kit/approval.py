@@ -100,6 +100,7 @@ class Matter:
     evidence: dict = None # `{run_id, digest}` of the evidence, or of what is to be pinned; None for a rollback
     verdicts: dict = field(default_factory=dict) # Gate to status
     moved: int = 0 # The entry that decided last about the alias when the person looked
+    pin: dict = None # What a change of the policy would pin, as it was read
 
     @property
     def keys(self): return self.book.pinned()['keys']
@@ -151,12 +152,12 @@ def open_change(
     book = ledger(open_store(store, policy), name)
     key, old, new = pinned_key(book, f'{name}/1'), pinned_policy(book), proposed(policy)
     if same_pin(book.pinned(), new): raise PolicyError(f'this policy and its keys are pinned for `{name}` already.', 'change the file, or the folder of keys beside it.')
-    return Matter(book, None, key, old, Topic(None, None, new['digest'], digest(canonical(new))), dict(run_id=book.run_id, digest=digest(canonical(new))))
+    return Matter(book, None, key, old, Topic(None, None, new['digest'], digest(canonical(new))), dict(run_id=book.run_id, digest=digest(canonical(new))), pin=new)
 
 def proposed(policy)->dict: # digest, text, keys, required
     "Read what a policy file and the keys beside it would pin"
-    from mlops_kit.policy import load_policy
-    found = load_policy(policy) if isinstance(policy, (str, Path)) else policy
+    from mlops_kit.policy import as_policy
+    found = as_policy(policy)
     return pin_of(found, policy_keys(found))
 
 def same_pin(
@@ -267,7 +268,7 @@ def matter(version, to, store, evidence, rollback, policy)->Matter:
     if evidence or rollback: raise MlopsKitError('a changed policy rests on no evidence and is no rollback.', 'leave --evidence and --rollback out.')
     m = open_change(str(version), policy, store)
     at = f'pins/{m.evidence["digest"]}'
-    if f'{at}/pin.json' not in run_files(m.book.store, m.book.run_id, at): put_pin(m.book.store, m.book.run_id, proposed(policy))
+    if f'{at}/pin.json' not in run_files(m.book.store, m.book.run_id, at): put_pin(m.book.store, m.book.run_id, m.pin)
     return m
 
 # %% ../nbs/11a_approval.ipynb #2cdc8901

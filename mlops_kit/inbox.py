@@ -211,8 +211,8 @@ def policy_named(
     name:str, # The registered model
 ): # `Policy`
     "Read a policy file that is about this model"
-    from mlops_kit.policy import load_policy
-    policy = load_policy(policy) if isinstance(policy, (str, Path)) else policy
+    from mlops_kit.policy import as_policy
+    policy = as_policy(policy)
     if policy.path and policy.model in (None, '', name): return policy
     raise PolicyError(f'the policy is for model `{policy.model}`, not `{name}`.' if policy.path else 'an inbox needs a policy file, not the defaults.', 'make one with `mlops-kit init`.')
 

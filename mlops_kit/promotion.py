@@ -144,8 +144,8 @@ def deciding_policy(
     policy=None, # Path or `Policy`; the pinned one unless given
 ): # `Policy`
     "Find the policy that a promotion is decided by, or say how to make one"
-    from mlops_kit.policy import load_policy
-    found = load_policy(policy) if isinstance(policy, (str, Path)) and str(policy) else policy or pinned_policy(book)
+    from mlops_kit.policy import as_policy
+    found = as_policy(policy) or pinned_policy(book)
     if not found: raise PolicyError('a promotion needs a policy, and none was given or pinned.', 'make one with `mlops-kit init`.')
     if policy and not found.path: raise PolicyError('a promotion needs a policy file, not the defaults.', 'make one with `mlops-kit init`.')
     return found

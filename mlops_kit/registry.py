@@ -722,9 +722,8 @@ def policy_for(
     target:str, # The column to predict
 ): # `Policy`, or None
     "Read the policy and see that it is about this model"
-    from mlops_kit.policy import load_policy
-    if policy is None or policy == '': return None
-    policy = load_policy(policy) if isinstance(policy, (str, Path)) else policy
+    from mlops_kit.policy import as_policy
+    if not (policy := as_policy(policy)): return None
     for key, has in dict(model=name, target=target).items():
         wants = getattr(policy, key)
         if wants and wants != has: raise PolicyError(f'policy `{policy.path or "defaults"}` is for {key} `{wants}`, not `{has}`.', 'give the policy of this model.')
