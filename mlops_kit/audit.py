@@ -41,7 +41,7 @@ from .evidence import (MANIFEST_FILE, MANIFEST_SCHEMA, Manifest,
 from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
 from .consent import WORDS, Topic, dissent, lifted, policy_of, seconds_between, seconds_of, waivers
 from .ledger import find_ledger, is_pin, read_chain
-from .registry import ADOPTED, fetch_source, open_store
+from .registry import ADOPTED, fetch_adopted, fetch_source, is_whole, open_store
 from .promotion import AHEAD, believed, digests, hurdles, shown_age, unbound
 
 # %% ../nbs/12a_audit.ipynb #2e22c78d
