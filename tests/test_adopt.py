@@ -316,6 +316,7 @@ def test_a_copy_that_somebody_left_half_written_is_passed_over(adopted):
     from mlops_kit.audit import verify
     from mlops_kit.registry import _LOADED, load
     parts, before = next((adopted.folder/'mlartifacts').rglob('adopted/*/*/mlops_kit')), verify('tiny', adopted.store)
+    assert before.exit_code == 0
     for name in ('0', 'z'):
         shutil.copytree(parts, half := parts.parent.with_name(name)/'mlops_kit')
         (half/'example.parquet').write_bytes(b'')
