@@ -18,12 +18,12 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'kept_evidence', 'no_evidence', 'evidence_for', 'new_evidence', 'hurdles', 'passes', 'code_for',
            'waivers_of', 'verdict_on', 'counted_for', 'rejected', 'people_on', 'decide', 'tell_lineage', 'moved_on',
            'write_decision', 'open_attempt', 'early_answer', 'hint_for', 'pin_policy', 'other_keys', 'unsigned',
-           'leave', 'after', 'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back',
-           'fit_to_return', 'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted',
-           'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row',
-           'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing',
-           'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now',
-           'standing', 'status']
+           'leave', 'tell_people', 'after', 'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns',
+           'way_back', 'fit_to_return', 'verified_return', 'outside_window', 'finished', 'open_rollback',
+           'not_promoted', 'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows',
+           'entry_row', 'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history',
+           'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
+           'waived_now', 'standing', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
@@ -591,6 +591,12 @@ def leave(
     after(d, 'the page was not written', lambda: page and resolve_name(page)(j.folder))
     names = [o for o in ('decision.json', 'history.json', 'dossier.html') if (j.folder/o).exists()]
     after(d, 'the decision was not kept on the evidence run', lambda: keep(a.store, j.folder, j.evidence.run_id, names))
+    return tell_people(d)
+
+def tell_people(d:Decision)->Decision:
+    "Notify whom the environment names; a failure is one more line"
+    from mlops_kit.notify import notify
+    after(d, 'nobody was notified', lambda: d.reasons.extend(notify(d, headline(d))))
     return d
 
 # %% ../nbs/12_promotion.ipynb #21e78ce9
@@ -824,7 +830,7 @@ def rollback(
     if head and expect not in (None, head.target['version']): return outpaced(book, head, expect)
     a, told = open_rollback(book, seen, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
-    return decide(a, 'rollback', 'rolled back', told, lambda: outside_window(a))
+    return tell_people(decide(a, 'rollback', 'rolled back', told, lambda: outside_window(a)))
 
 # %% ../nbs/12_promotion.ipynb #82f455f1
 def reconcile(

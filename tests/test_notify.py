@@ -1,0 +1,85 @@
+"Notifications: each kind is sent, signed and well formed; a receiver that fails changes nothing"
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mlops_kit import notify as room
+from mlops_kit.promotion import Decision
+from world import World
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.got.append((dict(self.headers), self.rfile.read(int(self.headers['Content-Length']))))
+        if self.server.status is None: return time.sleep(1)
+        self.send_response(self.server.status)
+        if self.server.status == 302: self.send_header('Location', '/else')
+        self.end_headers()
+
+    def log_message(self, *args): pass
+
+
+@pytest.fixture
+def receiver(monkeypatch):
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Receiver)
+    server.got, server.status = [], 200
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv('MLOPS_KIT_WEBHOOK', f'http://127.0.0.1:{server.server_port}/hush')
+    monkeypatch.setenv('MLOPS_KIT_WEBHOOK_SECRET', 's3cret')
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def made(decision, **kw): return Decision(decision, 'tiny', 'champion', dict(version=2), **kw)
+
+
+@pytest.mark.parametrize('decision, kind', room.KINDS.items())
+def test_each_kind_is_a_signed_cloudevent(receiver, decision, kind):
+    d = made(decision, entry=dict(token='ab', at='2026-01-02T03:04:05+00:00'))
+    assert room.notify(d, 'said') == room.notify(d, 'said') == []
+    (headers, body), (_, again) = receiver.got
+    event = json.loads(body)
+    assert body == again and headers['X-Mlops-Kit-Signature-256'] == room.signature(body, 's3cret')
+    assert headers['Content-Type'].startswith('application/cloudevents+json')
+    assert event['specversion'] == '1.0' and all(event[o] for o in ('id', 'source', 'type', 'subject', 'time'))
+    assert event['type'].endswith(kind) and event['data']['headline'] == 'said' and b's3cret' not in body
+
+
+@pytest.mark.parametrize('status', [500, 302, None])
+def test_a_receiver_that_fails_is_one_line_without_secrets(receiver, monkeypatch, status):
+    monkeypatch.setattr(room, 'TIMEOUT', .2)
+    receiver.status = status
+    said, = room.notify(made('promoted'))
+    assert said.startswith('the webhook was not notified: ') and 'hush' not in said and 's3cret' not in said
+    assert len(receiver.got) == 1
+
+
+def test_nobody_there_nothing_installed_and_dry_runs(monkeypatch):
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        monkeypatch.setenv('MLOPS_KIT_WEBHOOK', f'http://127.0.0.1:{s.getsockname()[1]}/hush')
+        assert room.notify(made('promoted')) == ['the webhook was not notified: URLError']
+    monkeypatch.setitem(__import__('sys').modules, 'apprise', None)
+    monkeypatch.setenv('MLOPS_KIT_APPRISE', 'json://hush')
+    assert room.notify(made('promoted'))[1] == 'Apprise was not notified: ModuleNotFoundError'
+    assert room.notify(made('promoted', dry_run=True)) == room.notify(made('conflict')) == []
+
+
+def test_promotions_refusals_and_rollbacks_are_told_and_do_not_depend_on_it(receiver, tmp_path, monkeypatch):
+    world = World(tmp_path/'world').furnish()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    for upside_down in (False, True, False): world.register(upside_down=upside_down)
+    for n in (1, 2, 3):
+        world.judge(f'tiny/{n}')
+        if n == 3: receiver.status = 500
+        d = world.promote(f'tiny/{n}')
+        assert d.exit_code == [0, 2, 0][n-1] or d.exit_code == 1 and n == 2, d
+    assert d.reasons[-1] == 'the webhook was not notified: HTTP status 500' and world.alias() == 3
+    d = world.rollback(reason='why not')
+    assert (d.exit_code, world.alias()) == (0, 1)
+    assert [json.loads(b)['type'].split('.')[-1] for _, b in receiver.got] == ['promoted', 'refused', 'promoted', 'rolledback']
