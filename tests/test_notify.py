@@ -70,6 +70,7 @@ def test_nobody_there_nothing_installed_and_dry_runs(monkeypatch):
     assert room.notify(made('promoted', dry_run=True)) == room.notify(made('conflict')) == []
 
 
+@pytest.mark.slow
 def test_promotions_refusals_and_rollbacks_are_told_and_do_not_depend_on_it(receiver, tmp_path, monkeypatch):
     world = World(tmp_path/'world').furnish()
     monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
