@@ -12,6 +12,15 @@ os.environ['MPLBACKEND'] = 'agg'
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True, scope='module')
+def same_key():
+    "Whose key a module's worlds sign with goes with the module"
+    before = {k: v for k, v in os.environ.items() if k.startswith('MLOPS_KIT')}
+    yield
+    for k in [k for k in os.environ if k.startswith('MLOPS_KIT') and k not in before]: del os.environ[k]
+    os.environ.update(before)
+
+
 @pytest.fixture(autouse=True)
 def same_environment():
     "What a test tells MLflow through the environment goes with the test"

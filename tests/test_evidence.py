@@ -226,6 +226,7 @@ def test_what_comes_after_the_evidence_does_not_change_it(ana, keys, run):
 
 def test_unsigned_evidence_says_so(run, monkeypatch, tmp_path, store_uri):
     monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.delenv('MLOPS_KIT_KEY', raising=False)
     evidence = ev.store_evidence(st.connect(store_uri), run)
     assert evidence.signed_by is None
     checked = ev.check_evidence(run, {})
