@@ -33,27 +33,39 @@ SHARED = ('mlflow', 'mlflow.store.tracking.sqlalchemy_store', 'mlflow.store.mode
           'mlflow.store.model_registry.rest_store', 'sqlite3', 'psycopg')
 OURS = ('mlflow.sklearn', 'mlflow.pyfunc', 'mlflow.artifacts', 'mlflow.store.artifact.models_artifact_repo', 'mlflow.store.artifact.mlflow_artifacts_repo',
         'mlflow.store.artifact.local_artifact_repo', 'skops.io', 'pandas', 'pyarrow.parquet', 'pyarrow.dataset', 'sklearn.pipeline', 'sklearn.compose', 'sklearn.impute',
-        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'narwhals._pandas_like.namespace', 'rfc8785', 'yaml', 'mlops_kit.policy', 'mlops_kit.promotion')
+        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'narwhals._pandas_like.namespace', 'narwhals._interchange.dataframe', 'narwhals.stable.v2._namespace', 'pandas.api.internals', 'rfc8785', 'yaml', 'mlops_kit.policy',
+        'mlops_kit.notify', 'mlops_kit.promotion')
+
+
+def counted_requests():
+    "A list that grows by one with each request to a server"
+    import requests
+    sent, real = [], requests.Session.request
+    def request(self, *args, **kwargs):
+        sent.append(args[:2])
+        return real(self, *args, **kwargs)
+    requests.Session.request = request
+    return sent
 
 
 def once(what, address):
-    "One command in this process; seconds from its first step to the visible alias"
+    "One command in this process: seconds from its first step to the visible alias, and the requests that it took"
     warnings.simplefilter('ignore')
     imports(*SHARED, *(OURS if what == 'rollback' else ()))
     from mlflow import MlflowClient
-    seen, real = [], MlflowClient.set_registered_model_alias
+    seen, sent, real = [], counted_requests(), MlflowClient.set_registered_model_alias
     def visible(self, *args):
         real(self, *args)
-        seen.append(perf_counter())
+        seen.extend([perf_counter(), len(sent)])
     MlflowClient.set_registered_model_alias = visible
     began = perf_counter()
     if what == 'bare':
         MlflowClient(address, address).set_registered_model_alias('toy', 'probe', '1')
-        return seen[0] - began
+        return seen[0] - began, seen[1]
     from mlops_kit.promotion import rollback
     d = rollback('toy', reason='benchmark', store=address)
     assert d.decision == 'rolled back', d
-    return seen[0] - began
+    return seen[0] - began, seen[1]
 
 
 def world(folder, address):
@@ -73,20 +85,20 @@ def main():
     p.add_argument('--store', default='sqlite', choices=['sqlite', 'postgres', 'server'])
     p.add_argument('--once', nargs=2, help=argparse.SUPPRESS)
     a = p.parse_args()
-    if a.once: return print(once(*a.once))
+    if a.once: return print(json.dumps(once(*a.once)))
     with TemporaryDirectory() as tmp, ExitStack() as stack:
         address = opened(a.store, Path(tmp), stack)
         one_more = world(Path(tmp)/'world', address)
         for _ in range(a.times + 1): assert one_more().decision == 'promoted'
-        run = lambda what: float(subprocess.run([sys.executable, __file__, '--once', what, address], check=True, capture_output=True, text=True).stdout.split()[-1])
+        run = lambda what: json.loads(subprocess.run([sys.executable, __file__, '--once', what, address], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         found = [(run('bare'), run('rollback')) for _ in range(a.times)]
-    seconds = dict(bare=median(o[0] for o in found), rollback=median(o[1] for o in found))
-    ratio = median(b/a for a, b in found)
+    seconds = dict(bare=median(o[0][0] for o in found), rollback=median(o[1][0] for o in found))
+    ratio, requests = median(b[0]/a[0] for a, b in found), dict(bare=found[-1][0][1], rollback=found[-1][1][1])
     print(f'{a.store}: bare alias {seconds["bare"]:.3f} s, rollback {seconds["rollback"]:.3f} s, ratio {ratio:.2f} (goal: at most 3)')
     out = ROOT/'benchmarks/out/rollback.json'
     kept = json.loads(out.read_text()) if out.exists() else {}
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(kept | {a.store: dict(seconds={k: round(v, 4) for k, v in seconds.items()}, ratio=round(ratio, 2), goal=3, times=a.times)}, indent=1) + '\n')
+    out.write_text(json.dumps(kept | {a.store: dict(seconds={k: round(v, 4) for k, v in seconds.items()}, ratio=round(ratio, 2), requests=requests, goal=3, times=a.times)}, indent=1) + '\n')
     fill()
 
 

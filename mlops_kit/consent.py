@@ -283,11 +283,8 @@ def lifted(
 # %% ../nbs/07b_consent.ipynb #4a50df36
 @lru_cache(64)
 def parsed(text): # `Policy`
-    import yaml
-    from mlops_kit.policy import parse_policy
-    said = yaml.safe_load(text)
-    own = {g for o in (said.get('stages') or {}).values() for g in (o or {}).get('gates') or []} | {*(said.get('gates') or {})}
-    return parse_policy(text, 'pinned in the ledger', gates=sorted(own))
+    from mlops_kit.policy import copied_policy
+    return copied_policy(text, 'pinned in the ledger')
 
 def policy_of(
     pinned:dict, # digest, text, keys

@@ -274,10 +274,12 @@ def pin_of(
 )->dict: # digest, text, keys, required
     "Put together what is pinned: the policy's text, the keys, and whether entries must be signed"
     import yaml
-    text = getattr(policy, 'text', policy)
-    said = yaml.safe_load(text)
-    signing = said.get('signing') if isinstance(said, dict) else None
-    return dict(digest=digest(text), text=text, keys=keys, required=bool(isinstance(signing, dict) and signing.get('required')))
+    if isinstance(policy, str):
+        said = yaml.safe_load(text := policy)
+        signing = said.get('signing') if isinstance(said, dict) else None
+        required = isinstance(signing, dict) and signing.get('required')
+    else: text, required = policy.text, policy.signing.required
+    return dict(digest=digest(text), text=text, keys=keys, required=bool(required))
 
 # %% ../nbs/08_ledger.ipynb #7dbc61f1
 def is_public(keyid:str, k)->bool:
@@ -293,7 +295,7 @@ def is_pin(
     try:
         d = json.loads(raw)
         keys = all(is_public(mark, k) for mark,k in d['keys'].items())
-        return keys and canonical(pin_of(d['text'], d['keys'])) == raw and bool(policy_of(d))
+        return keys and canonical(pin_of(policy_of(d), d['keys'])) == raw
     except (PolicyError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EvidenceError, yaml.YAMLError): return False
 
 # %% ../nbs/08_ledger.ipynb #eae4070e

@@ -69,7 +69,10 @@ def parse_yaml(
     what:str, # How to name it in an error, such as 'policy `policy.yaml`'
 )->dict:
     "Read a YAML mapping strictly, or raise `PolicyError`"
-    try: twice, found = find_twice(yaml.compose(text, Loader)), yaml.load(text, Loader)
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        twice, found = find_twice(node), loader.construct_document(node) if node else None
     except (yaml.YAMLError, ValueError, RecursionError) as e: raise _bad_yaml(e, what) from None
     if twice: raise PolicyError(f'{what} line {twice.start_mark.line+1}: key `{twice.value}` stands twice, and YAML would keep only the last.', 'put both under one key.')
     if not isinstance(found, dict): raise PolicyError(f'{what} holds {"nothing" if found is None else "no keys"}.', 'write `key: value` lines.')
@@ -681,11 +684,11 @@ def parse_policy(
     where:str='policy', # Its name in errors
     path:Path=None, # The file that it came from
     gates=(), # Gates that exist besides the built-in ones
+    said:dict=None, # The text as `parse_yaml` reads it, where that was done
 )->Policy:
     "Read a policy from text, or raise `PolicyError`"
     what = f'policy `{where}`' if where != 'policy' else where
-    found = parse_yaml(text, what)
-    try: policy = Policy.model_validate(found)
+    try: policy = Policy.model_validate(said or parse_yaml(text, what))
     except ValidationError as e: raise one_line(e, text, what) from None
     policy._path, policy._text, policy._known = path, text, (*BUILT_IN, *(o for o in gates if o not in BUILT_IN))
     try:
@@ -722,7 +725,7 @@ def copied_policy(
     said = parse_yaml(text, f'policy `{where}`')
     parts = lambda o: o if isinstance(o, dict) else {}
     named = {g for s in parts(said.get('stages')).values() for g in parts(s).get('gates') or []} | {*parts(said.get('gates')), *parts(said.get('notebooks'))}
-    return parse_policy(text, where, gates=sorted(map(str, named)))
+    return parse_policy(text, where, gates=sorted(map(str, named)), said=said)
 
 # %% ../nbs/01_policy.ipynb #d91c95bd
 def fits_policy(

@@ -11,16 +11,17 @@ Docs: https://mlops-kit.github.io/mlops_kit/registry.html.md"""
 # %% auto #0
 __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FILE', 'TASKS', 'ANSWERS_FILE', 'ANSWERED', 'TRIES',
            'HAND_IN', 'ADOPTED', 'Version', 'facts', 'adopted_facts', 'version_text', 'version_html', 'read_ref',
-           'trusted_types', 'requirements', 'signature', 'widened', 'quiet', 'save_model', 'load_model', 'input_names',
-           'scorer', 'score_rows', 'probabilities', 'write_example', 'check_example', 'model_parts', 'our_parts',
-           'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training', 'example_rows',
-           'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of', 'table_record',
-           'answer_table', 'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger',
-           'settle', 'carry_out', 'plain', 'at_rest', 'settled', 'settle_all', 'make_candidate', 'refuse_conflict',
-           'vacant', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name', 'check_reason',
-           'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted', 'logged_files',
-           'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version',
-           'fetch_version', 'fetch_source', 'files_at', 'model_files', 'meant', 'load_verified', 'load']
+           'trusted_types', 'requirements', 'signature', 'widened', 'quiet', 'save_model', 'mlmodel', 'load_model',
+           'input_names', 'scorer', 'score_rows', 'probabilities', 'write_example', 'check_example', 'model_parts',
+           'our_parts', 'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training',
+           'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of',
+           'table_record', 'answer_table', 'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys',
+           'refuse_stranger', 'settle', 'carry_out', 'plain', 'at_rest', 'settled', 'settle_all', 'make_candidate',
+           'refuse_conflict', 'vacant', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name',
+           'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted',
+           'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve',
+           'alias_version', 'fetch_version', 'fetch_source', 'files_at', 'model_files', 'meant', 'load_verified',
+           'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re, shutil, threading, warnings
@@ -172,14 +173,20 @@ def save_model(
     return Path(folder)
 
 # %% ../nbs/09_registry.ipynb #f4a542eb
+def mlmodel(
+    folder, # A version's files
+)->dict:
+    "Read a model's MLmodel file"
+    import yaml
+    return yaml.load((Path(folder)/'MLmodel').read_text(encoding='utf-8'), getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+
 def load_model(
     folder, # A version's files, verified before
 ): # The scikit-learn estimator, or MLflow's pyfunc for models of other libraries
     "Load the model of a folder whose files were verified"
     with quiet():
         mlflow = mlflow_quietly()
-        flavors = mlflow.models.Model.load(str(folder)).flavors
-        load = mlflow.sklearn.load_model if 'sklearn' in flavors else mlflow.pyfunc.load_model
+        load = mlflow.sklearn.load_model if 'sklearn' in mlmodel(folder)['flavors'] else mlflow.pyfunc.load_model
     return load(str(folder))
 
 # %% ../nbs/09_registry.ipynb #6ca7387e
@@ -187,8 +194,7 @@ def input_names(
     folder, # A version's files
 )->list: # Column names
     "List the columns that the model's signature asks for"
-    import yaml
-    told = yaml.load((Path(folder)/'MLmodel').read_text(encoding='utf-8'), getattr(yaml, 'CSafeLoader', yaml.SafeLoader)).get('signature')
+    told = mlmodel(folder).get('signature')
     with quiet(): found = told and mlflow_quietly().models.ModelSignature.from_dict(told)
     if not found or not found.inputs or not found.inputs.has_input_names(): raise RegistryError('the model has no signature with column names.', 'save it with `signature=` or `input_example=` a DataFrame.')
     return found.inputs.input_names()
@@ -263,7 +269,7 @@ def check_example(
     import numpy as np, pyarrow.parquet as pq
     path, score = Path(folder)/'mlops_kit'/EXAMPLE_FILE, scorer(folder, task)
     if not path.exists(): return 0
-    frame = pq.read_table(path).to_pandas()
+    frame = pq.ParquetFile(path).read().to_pandas()
     recorded = np.array(frame.pop('prediction').tolist(), dtype=float)
     p = score(frame)
     if p.shape != recorded.shape or not np.allclose(p, recorded, rtol=TOLERANCE, atol=TOLERANCE):
@@ -277,8 +283,7 @@ def model_parts(
     folder:Path, # A version's files
 )->list: # Paths in the folder
     "List the files that MLflow needs to load the model, as its MLmodel file names them"
-    import yaml
-    flavors = yaml.safe_load((folder/'MLmodel').read_text())['flavors'] if (folder/'MLmodel').exists() else {}
+    flavors = mlmodel(folder)['flavors'] if (folder/'MLmodel').exists() else {}
     named = [o[k] for o in flavors.values() for k in ('model_path', 'pickled_model', 'data') if o.get(k)]
     return [*dict.fromkeys(['MLmodel', 'requirements.txt', *named])]
 

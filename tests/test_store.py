@@ -261,6 +261,10 @@ def test_a_server_holds_what_a_file_holds(server, tmp_path, model):
     st.upload(store, run, model, 'kept')
     assert st.sizes(st.download_artifacts(store, run, 'kept', tmp_path/'kept')) == st.sizes(model)
     assert [o.run_id for o in st.find_runs(store, 'tiny', 'k', 'mine')] == [run]
+    (empty := tmp_path/'log.txt').touch() # What a gate that prints nothing leaves
+    st.upload(store, run, empty, 'gate')
+    assert st.run_files(store, run, 'gate') == {'gate/log.txt': 0}
+    assert st.download_artifacts(store, run, 'gate', tmp_path/'gate').joinpath('log.txt').read_bytes() == b''
 
 
 @pytest.mark.slow
