@@ -12,21 +12,21 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'read_part', 'read_gate', 'strangeness', 'Record',
            'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'contradictions', 'Seal', 'read_seal',
            'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged', 'made_of', 'Gate',
-           'worst_of', 'gate_of', 'lineage_rows', 'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row',
-           'code_gap', 'approvals_of', 'uncovered', 'covers', 'people', 'ticked', 'side_by_side', 'headlines',
-           'page_context', 'template', 'write_dossier', 'notebook_html']
+           'worst_of', 'gate_of', 'Slicing', 'slicings_of', 'widest_of', 'drifts', 'lineage_rows', 'sized',
+           'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers',
+           'people', 'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier',
+           'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
 from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, write_file
-from .figure import bound_text, history_svg, interval_svg, left_out, ranked
+from .figure import bound_text, excess, groups_figure, history_svg, interval_svg, left_out, ranked, spread
 from .gates import read_run
 
 # %% ../nbs/13_dossier.ipynb #336c3985
@@ -332,7 +332,7 @@ def gate_of(
     folder, # Of the run
     name:str, # The gate's folder
     v:Verdict,
-    most:int=24, # Checks that are shown unfolded, if more than these pass
+    most:int=12, # Checks that are shown unfolded, if more than these pass
 )->Gate:
     "Make a gate ready for the page"
     at, order = Path(folder)/name, ranked(v.checks)
@@ -341,6 +341,49 @@ def gate_of(
     shown = [c for c in order if counted(c) != 'pass'] if len(order) > most else order
     links = [(quote(f'{name}/{f}'), _FILES[f]) for f in there]
     return Gate(v, name, QUESTIONS.get(name, ''), links, changed, worst_of(v), shown, [c for c in order if c not in shown])
+
+# %% ../nbs/13_dossier.ipynb #23dfcfec
+@dataclass
+class Slicing:
+    "One metric on several groups of rows"
+    gate: str # That measured
+    id: str # What the checks share, such as `performance:roc_auc:min`
+    by: str # The columns that make the groups
+    checks: list # One a group, the worst first
+    whole: Check # The same on all rows; None where that was not asked
+    spans: list # Checks on all groups together, such as how far they are apart
+    @property
+    def figure(self): return groups_figure(self.checks, self.whole)
+
+# %% ../nbs/13_dossier.ipynb #608e30c3
+def _by(name): return ', '.join(part.split('=')[0] for part in name.split(', '))
+
+def slicings_of(
+    v:Verdict,
+)->list: # Of `Slicing`
+    "Find the metrics that a gate measured group by group"
+    found, ids = {}, {c.id: c for c in v.checks}
+    for c in v.checks:
+        if c.slice and c.value is not None and c.id.endswith(f':{c.slice}'): found.setdefault((c.id[:-len(c.slice) - 1], _by(c.slice)), []).append(c)
+    spans = lambda id, by: [c for c in v.checks if not c.slice and c.id.split(':')[:2] == id.split(':')[:2] and c.id.endswith(f':{by}')]
+    return [Slicing(v.gate, id, by, ranked(checks), ids.get(id), spans(id, by)) for (id, by), checks in found.items()]
+
+# %% ../nbs/13_dossier.ipynb #d026787f
+def widest_of(
+    verdicts, # Each a `Verdict`
+)->list: # `(gate, check)`, the worst first
+    "List the checks that compare groups with each other"
+    apart = lambda c: c.slice and c.value is not None and c.bound is not None and not c.id.endswith(f':{c.slice}')
+    found = [(v.gate, c) for v in verdicts for c in v.checks if apart(c) and not c.id.startswith(f'{v.gate}:small:')]
+    return sorted(found, key=lambda o: ranked([c for _, c in found]).index(o[1]))
+
+# %% ../nbs/13_dossier.ipynb #46ee7f73
+def drifts(
+    verdicts, # Each a `Verdict`
+)->list: # `(gate, check)`, the worst first
+    "List the columns of which a drift was measured"
+    found = [(v.gate, c) for v in verdicts for c in v.checks if c.column and c.id == f'{v.gate}:{c.column}' and None not in (c.value, c.bound)]
+    return sorted(found, key=lambda o: (-excess(o[1]), o[1].id))
 
 # %% ../nbs/13_dossier.ipynb #173b2b28
 def lineage_rows(
@@ -494,6 +537,7 @@ def page_context(
     history = [history_row(e) for e in steps]
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
         reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
+        slicings=[o for v in r.verdicts for o in slicings_of(v)], widest=widest_of(r.verdicts), drifts=drifts(r.verdicts),
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal), seal=seal,
         seal_text=seal_sentence(seal), history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), asked=approvals_of(r)[0], roles=approvals_of(r)[1],
@@ -501,15 +545,17 @@ def page_context(
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 
 # %% ../nbs/13_dossier.ipynb #757cc0e9
-def template():
-    "Load the page's template, which escapes what it shows"
-    from jinja2 import Environment, StrictUndefined
+def template(
+    name:str='dossier.html.j2', # A file of the package's `data`
+):
+    "Load a page's template, which escapes what it shows"
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(loader=PackageLoader('mlops_kit', 'data'), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= dict(ticked=ticked, shown=shown, number=number, at=at)
     env.globals |= dict(MARKS=MARKS, counted=counted, said=said, ranked=ranked, bound_text=bound_text, left_out=left_out, repr=repr,
-        picture=lambda c: Markup(interval_svg(c)), drawing=lambda f: Markup(f.svg))
-    return env.from_string((package_files('mlops_kit')/'data'/'dossier.html.j2').read_text(encoding='utf-8'))
+        picture=lambda c, width=120: Markup(interval_svg(c, width)), drawing=lambda f: Markup(f.svg), spread=spread)
+    return env.get_template(name)
 
 # %% ../nbs/13_dossier.ipynb #1c6d68ad
 def write_dossier(

@@ -10,7 +10,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/figure.html.md"""
 
 # %% auto #0
 __all__ = ['TONES', 'allowed_side', 'bound_text', 'reach', 'place', 'tone', 'shape', 'track', 'svg', 'interval_svg', 'Figure',
-           'excess', 'ranked', 'left_out', 'figure', 'steps', 'history_svg']
+           'excess', 'ranked', 'left_out', 'figure', 'spread', 'groups_figure', 'steps', 'history_svg']
 
 # %% ../nbs/00a_figure.ipynb #7793e723
 from dataclasses import dataclass
@@ -178,37 +178,128 @@ def figure(
     return Figure(svg(top + ''.join(rows) + _text(22, foot, rest, 'opacity=".75"'), 580, foot + (8 if rest else -12), head, said(verdict)),
         f'Figure of {len(verdict.checks)} checks. {head}: {said(verdict)}')
 
+# %% ../nbs/00a_figure.ipynb #16cb248a
+def _stacks(checks, x, step=12):
+    "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom"
+    found = {}
+    for c in checks: found.setdefault(round(x(max(-1, min(1, excess(c))))/step)*step, []).append(c)
+    return found
+
+def _stack(x, y, checks, most):
+    "One stack of marks, with a number where it is higher than is drawn"
+    marks = [f'<g><title>{escape(c.message)}</title>{shape(counted(c), x, y - 12*i)}</g>' for i,c in enumerate(checks[:most])]
+    more = [_text(x, y - 12*len(marks), f'{len(checks)}', 'text-anchor="middle" font-size="10" opacity=".75"')] if len(checks) > most else []
+    return ''.join(marks + more)
+
+# %% ../nbs/00a_figure.ipynb #b35ad4fe
+def _spread_words(rows):
+    "The same in words"
+    if not rows: return 'no check has both a value and a bound'
+    out = sum(counted(c) not in ('pass',) for c in rows)
+    many = f'{len(rows)} checks have' if len(rows) > 1 else 'one check has'
+    return f'{many} a value and a bound: {len(rows) - out} inside, {out} not; the {"worst" if out else "closest"} is {rows[0].id}, {number(rows[0].value)} ({bound_text(rows[0])})'
+
+def spread(
+    checks, # Each a `Check`; those without a value and a bound are left out
+    most:int=4, # Marks drawn on top of each other
+    width:float=520, # Of the drawing
+)->Figure:
+    "Draw how far inside or beyond their bounds many checks lie"
+    rows = ranked(c for c in checks if None not in (c.value, c.bound))
+    if not rows: return Figure('', _spread_words(rows))
+    x = lambda e: width/2 + (width/2 - 14)*e
+    stacks = _stacks(rows, x)
+    y = 14 + 12*min(most, max(map(len, stacks.values())))
+    back = f'<rect x="6" y="{y - 6}" width="{width/2 - 6}" height="12" fill="currentColor" opacity=".08"/><path d="M6 {y + 8}H{width - 6}" stroke="currentColor" opacity=".35"/><path d="M{width/2} 2V{y + 12}" stroke="currentColor" stroke-width="1.5"/>'
+    feet = [(6, 'well inside', 'start'), (width/2, 'bound', 'middle'), (width - 6, 'beyond', 'end')]
+    foot = ''.join(_text(a, y + 24, s, f'text-anchor="{how}" font-size="11" opacity=".75"') for a,s,how in feet)
+    return Figure(svg(back + ''.join(_stack(k, y, o, most) for k,o in stacks.items()) + foot, width, y + 30, 'All checks against their bounds', _spread_words(rows)), _spread_words(rows))
+
+# %% ../nbs/00a_figure.ipynb #7d0d6a51
+def _axis(checks, whole, left, right):
+    "A function from a number to its place, and the two ends of the axis"
+    known = [o for c in [*checks, *([whole] if whole else [])] for o in (c.value, c.low, c.high, c.bound) if o is not None]
+    low, high = min(known), max(known)
+    pad = .04*(high - low) or abs(high)*.1 or 1
+    return lambda o: left + (right - left)*(o - low + pad)/(high - low + 2*pad)
+
+def _group_row(c, y, x, label, right):
+    "One group: its name, its interval and value, the number"
+    status = counted(c)
+    bar = f'<path d="M{x(c.low):.1f} {y}H{x(c.high):.1f}" stroke="{tone(status)}" stroke-width="4" opacity=".55"/>' if None not in (c.low, c.high) else ''
+    words = _text(2, y + 4, _cut(label, 30)) + _text(right, y + 4, number(c.value), 'text-anchor="end"')
+    return f'<g><title>{escape(c.message)}</title>{words}<path d="M200 {y}H{right - 64}" stroke="currentColor" opacity=".15"/>{bar}{shape(status, x(c.value), y)}</g>'
+
+# %% ../nbs/00a_figure.ipynb #39d031f2
+def _lines(checks, whole, x, foot):
+    "The bounds as upright lines, and the value on all rows"
+    bounds = sorted({c.bound for c in checks if c.bound is not None})
+    res = [f'<path d="M{x(b):.1f} 4V{foot}" stroke="currentColor" stroke-width="1.5"/>' + _text(f'{x(b):.1f}', foot + 13, bound_text(next(c for c in checks if c.bound == b)), 'text-anchor="middle" font-size="11"') for b in bounds]
+    if whole is not None and whole.value is not None: res.append(f'<path d="M{x(whole.value):.1f} 4V{foot}" stroke="currentColor" stroke-dasharray="2 3" opacity=".8"/>'
+        + _text(f'{x(whole.value):.1f}', foot + (26 if bounds else 13), f'all rows {number(whole.value)}', 'text-anchor="middle" font-size="11" opacity=".75"'))
+    return ''.join(res)
+
+def groups_figure(
+    checks, # Each a `Check` of one group, with `slice` as its name
+    whole=None, # The `Check` on all rows
+    most:int=30, # Groups drawn; the rest is counted
+)->Figure:
+    "Draw one metric on several groups of rows, on one axis"
+    rows = [c for c in checks if c.value is not None]
+    if not rows: return Figure('', 'no group has a value')
+    foot, x, rest = 24*len(rows[:most]) + 6, _axis(rows[:most], whole, 208, 480), left_out(rows[most:])
+    drawn = ''.join(_group_row(c, 16 + 24*i, x, c.slice or c.id, 560) for i,c in enumerate(rows[:most]))
+    words = ', '.join(f'{c.slice or c.id} {number(c.value)}' for c in rows[:most]) + (f', {rest}' if rest else '')
+    return Figure(svg(_lines(rows[:most], whole, x, foot) + drawn + (_text(2, foot + 13, rest, 'opacity=".75"') if rest else ''), 564, foot + 32, f'{len(rows)} groups on one axis', words), words)
+
 # %% ../nbs/00a_figure.ipynb #9cd8524f
 _KINDS = dict(register='inconclusive', adopt='pass', promote='pass', rollback='warn')
 _STAYED = 'blocked', 'waiting for approval', 'conflict'
 
 def _step(e):
-    "One entry as the picture needs it: version, mark, does the alias move"
+    "One entry as the picture needs it: version, mark, does the alias move, day"
     kind, void = e.get('kind', ''), e.get('void')
     moves = kind in ('promote', 'rollback', 'adopt') and not void and e.get('decision') not in _STAYED
     mark = _KINDS.get(kind) if moves or kind == 'register' else 'error' if kind in ('promote', 'rollback', 'adopt') else None
-    return (e.get('target') or {}).get('version'), mark, moves
+    return (e.get('target') or {}).get('version'), mark, moves, str(e.get('at') or '')[:10]
 
 def steps(
     entries, # Ledger entries as dicts, the oldest first
     alias:str='champion', # The alias to follow; registrations are shown for any
-)->list: # `(version, mark, moves)` of each entry that the picture shows
+)->list: # `(version, mark, moves, day)` of each entry that the picture shows
     "Pick from a ledger what a picture of one alias shows"
     seen = [_step(e) for e in entries if e.get('alias') in (alias, None) or e.get('kind') == 'register']
     return [s for s in seen if s[0] is not None and s[1]]
 
 # %% ../nbs/00a_figure.ipynb #398e6396
 def _heavy(seq, x, y):
-    "The line of the alias through the steps that moved it"
-    at = [i for i,(v, _, moves) in enumerate(seq) if moves]
-    if not at: return ''
-    path = f'M{x(at[0])} {y(seq[at[0]][0])}' + ''.join(f'H{x(i)}V{y(seq[i][0])}' for i in at[1:]) + f'H{x(len(seq)) - 10}'
-    return f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="3" opacity=".55"/>'
+    "The line of the alias through the steps that moved it; its way back in another colour"
+    at, lanes, pipes = [i for i,s in enumerate(seq) if s[2]], [], []
+    for i,j in zip(at, [*at[1:], None]):
+        here = y(seq[i][0])
+        lanes.append(f'M{x(i)} {here}H{x(j) if j is not None else x(len(seq)) - 10}')
+        if j is not None: pipes.append((f'M{x(j)} {here}V{y(seq[j][0])}', tone('warn') if seq[j][1] == 'warn' else 'currentColor'))
+    line = lambda d, colour: f'<path d="{d}" fill="none" stroke="{colour}" stroke-width="3" opacity=".55"/>'
+    return (line(''.join(lanes), 'currentColor') if lanes else '') + ''.join(line(*o) for o in pipes)
 
 def _words(seq, alias, left):
     "The same in words"
-    moved = [f'version {v}' for v, _, moves in seq if moves]
+    moved = [f'version {s[0]}' + (' (rolled back)' if s[1] == 'warn' else '') for s in seq if s[2]]
     return f'{alias}: ' + (', then '.join(moved) if moved else 'none yet') + (f' ({left} earlier steps are not drawn)' if left else '')
+
+# %% ../nbs/00a_figure.ipynb #ecc6b2e0
+def _days(seq, x, y):
+    "The days, under the steps that begin them"
+    res, free, last = [], 0, None
+    for i,s in enumerate(seq):
+        if s[3] and s[3] != last and x(i) >= free: res, free, last = [*res, _text(x(i), y, s[3], 'font-size="10" opacity=".75" text-anchor="middle"')], x(i) + 66, s[3]
+    return ''.join(res)
+
+def _legend(x, y):
+    "What the marks mean"
+    said = [('inconclusive', 'registered', 74), ('pass', 'promoted', 70), ('warn', 'rolled back', 78), ('error', 'moved nothing', 0)]
+    places = [x + sum(w + 18 for _, _, w in said[:i]) for i in range(len(said))]
+    return ''.join(shape(m, a, y - 4) + _text(a + 10, y, t, 'font-size="11" opacity=".75"') for (m, t, _), a in zip(said, places))
 
 # %% ../nbs/00a_figure.ipynb #5b283a29
 def history_svg(
@@ -219,10 +310,10 @@ def history_svg(
     "Draw which version an alias named, step by step"
     found = steps(entries, alias)
     seq, left = found[-most:], max(0, len(found) - most)
-    lanes = sorted({v for v, _, _ in seq}, reverse=True)
-    x, y = (lambda i: 100 + 34*i), (lambda v: 18 + 26*lanes.index(v))
-    width, height = x(len(seq)) + 10, 26*len(lanes) + 10
-    lines = ''.join(_text(2, y(v) + 4, f'version {v}') + f'<path d="M86 {y(v)}H{width}" stroke="currentColor" opacity=".2"/>' for v in lanes)
-    marks = ''.join(shape(m, x(i), y(v)) for i,(v, m, _) in enumerate(seq))
+    lanes = sorted({s[0] for s in seq}, reverse=True)
+    x, y = (lambda i: 116 + 40*i), (lambda v: 38 + 26*lanes.index(v))
+    wide, foot = x(len(seq)) + 10, 38 + 26*len(lanes)
+    lines = ''.join(_text(2, y(v) + 4, f'version {v}') + f'<path d="M86 {y(v)}H{wide - 6}" stroke="currentColor" opacity=".2"/>' for v in lanes)
+    marks = ''.join(shape(s[1], x(i), y(s[0])) for i,s in enumerate(seq))
     words = _words(seq, alias, left)
-    return Figure(svg(lines + _heavy(seq, x, y) + marks, width, max(height, 20), f'History of {alias}', words), words)
+    return Figure(svg(_legend(10, 14) + lines + _heavy(seq, x, y) + marks + _days(seq, x, foot), max(wide, 440), foot + 8, f'History of {alias}', words), words)
