@@ -14,8 +14,8 @@ __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'read_pa
            'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged', 'made_of', 'Gate',
            'worst_of', 'gate_of', 'Slicing', 'slicings_of', 'widest_of', 'drifts', 'lineage_rows', 'sized',
            'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers',
-           'people', 'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier',
-           'notebook_html']
+           'people', 'origin_boxes', 'mark_of', 'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph',
+           'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -26,8 +26,9 @@ from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
 from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, write_file
-from .figure import bound_text, excess, groups_figure, history_svg, interval_svg, left_out, ranked, spread
+from .figure import Figure, bound_text, excess, groups_figure, history_svg, interval_svg, left_out, ranked, spread
 from .gates import read_run
+from .graph import Box, graph_figure
 
 # %% ../nbs/13_dossier.ipynb #336c3985
 def read_part(
@@ -435,7 +436,7 @@ def history_row(
     odd = f': {e["decision"]}' if e.get('decision') not in ('', None, _USUAL.get(e.get('kind'))) else ''
     what = f'{e.get("kind", "?")} {e.get("alias") or ""}'.strip() + odd
     return dict(at=e.get('at', ''), seq=e.get('seq', '–'), what=what, before=number_of(e.get('base')) if moves else '', after=number_of(e.get('target')),
-        who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')))
+        who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')), kind=e.get('kind', '?'), digest=e.get('digest') or '')
 
 # %% ../nbs/13_dossier.ipynb #31c0a0cd
 def code_gap(
@@ -492,6 +493,78 @@ def people(
     kinds = 'approve', 'reject', 'withdraw', 'waive'
     return [history_row(e) | dict(covers=covers(e, r, mark), red=e.get('kind') == 'waive') for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
 
+# %% ../nbs/13_dossier.ipynb #f8030f10
+def _few(boxes, most=4):
+    "The first boxes of a list, and one that counts the others"
+    more = len(boxes) - most + 1
+    return boxes if len(boxes) <= most else [*boxes[:most-1], Box(boxes[0].id + '+', boxes[0].column, boxes[0].kind, f'and {more} more')]
+
+def origin_boxes(
+    r:Record,
+)->list: # Of `Box`
+    "Draw what the candidate was made of: sources, code, tables"
+    d = r.candidate or {}
+    code, short = d.get('code') or {}, lambda o: Path(str(o.get('uri') or '')).name or str(o.get('uri') or 'without a name')
+    sources = [Box(f'source{i}', 0, 'source', short(o), sized(o), str(o.get('digest') or '')) for i,o in enumerate(d.get('sources') or [])]
+    made = Box('code', 1, 'code', str(code.get('commit') or 'not known')[:12], 'uncommitted changes' if code.get('dirty') else '', known=bool(code.get('commit')) and not code.get('dirty'))
+    tables = [Box(k, 1, name, str(_table(d.get(k)).get('table') or 'not recorded'), sized(d.get(k) or {}), str((d.get(k) or {}).get('digest') or ''), known=bool(d.get(k)))
+        for k,name in dict(train='training data', test='test data').items()]
+    return _few(sources) + tables + [made]
+
+# %% ../nbs/13_dossier.ipynb #d609e198
+def mark_of(
+    r:Record,
+    s:Seal,
+    path:str, # Relative to the run's folder
+)->str: # sha256; '' where there is no such file
+    "Find the digest of a file of the run: the statement's, or one taken now"
+    return s.files.get(path) or (file_digest(r.folder/path) if (r.folder/path).is_file() else '')
+
+def judged_boxes(
+    r:Record,
+    s:Seal,
+)->list: # Of `Box`
+    "Draw what was judged, by which rules, and the gates"
+    run, v = r.run, r.run['version']
+    data = _few([Box(f'data{i}', 1, 'judged data', Path(o['uri']).name or o['uri'], sized(o), o['digest']) for i,o in enumerate(run['data'])], 2)
+    rules = [Box('policy', 1, 'policy', 'policy.yaml', '', run['policy'])] + ([Box('contract', 1, 'contract', 'of the data', '', run['contract'])] if run['contract'] else [])
+    by = str((r.candidate or {}).get('registered_by') or '').removeprefix('unverified:')
+    gates = [Box(f'gate-{g}', 3, 'gate', g, '', mark_of(r, s, f'{g}/verdict.json'), status=o.status) for g,o in zip(run['gates'], r.verdicts)]
+    return data + rules + [Box('version', 2, 'version', f'{v["name"]}/{v["version"]}', by and f'by {by}', v['manifest']), Box('run', 2, 'judged in run', run['run_id'].split('-')[-1], at(run['created'])[:10]), *_few(gates, 12)]
+
+# %% ../nbs/13_dossier.ipynb #fcac1be0
+def moved_alias(r:Record)->bool:
+    "Tell whether the decision moved the alias"
+    return (r.decision or {}).get('decision') in ('promoted', 'rolled back', 'reconciled')
+
+def decided_boxes(
+    r:Record,
+    s:Seal,
+)->list: # Of `Box`
+    "Draw the evidence, what people said of it, the decision and the alias"
+    d, run = r.decision or {}, r.run
+    base, entry = d.get('base') if r.decision else run['champion'], d.get('entry') or {}
+    names = run['version'] if moved_alias(r) else base
+    said = [Box(f'said{i}', 4, e['kind'], str(e['who']), at(e['at'])[:10], str(e['digest']), known=not e['void']) for i,e in enumerate(people(r, s.digest))]
+    signed = f'by {s.person}' if s.person else 'not verified' if s.signed else 'unsigned'
+    return [Box('evidence', 4, 'statement', f'{len(s.files)} files' if s.digest else 'none', signed, s.digest or '', known=s.signed), *_few(said, 5),
+        Box('decision', 5, 'decision', sentence(r)[0], f'entry {entry["seq"]}' if 'seq' in entry else 'no entry', str(entry.get('digest') or ''), known=bool(entry)),
+        Box('alias', 5, f'alias {run["alias"]}', f'version {names["version"]}' if names else 'nobody yet', '' if moved_alias(r) else 'as before', str((names or {}).get('manifest') or ''))]
+
+# %% ../nbs/13_dossier.ipynb #dfc89e92
+def lineage_graph(
+    r:Record,
+    s:Seal,
+)->Figure: # From the sources to the alias
+    "Draw everything that the decision rests on"
+    boxes = origin_boxes(r) + judged_boxes(r, s) + decided_boxes(r, s)
+    of = lambda *kinds: [b.id for b in boxes if b.id.rstrip('0123456789+') in kinds or b.id.startswith(kinds[0] + '-')]
+    to = lambda ids, z: [(i, z) for i in ids]
+    lines = to(of('source'), 'train') + to(['code', 'train', 'test'], 'version') + to(of('data', 'policy', 'contract') + ['version'], 'run')
+    lines += [('run', g) for g in of('gate')] + to(of('gate'), 'evidence') + to(['evidence', *of('said')], 'decision') + [('decision', 'alias')]
+    faint = [(b.id, z) for b in boxes if not b.known for a,z in lines if a == b.id] + ([] if moved_alias(r) else [('decision', 'alias')])
+    return graph_figure(boxes, lines, f'From the sources to {r.run["alias"]}', faint)
+
 # %% ../nbs/13_dossier.ipynb #4e7a8342
 def ticked(
     text:str, # A sentence with names in backticks
@@ -538,8 +611,8 @@ def page_context(
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
         reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
         slicings=[o for v in r.verdicts for o in slicings_of(v)], widest=widest_of(r.verdicts), drifts=drifts(r.verdicts),
-        changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal), seal=seal,
-        seal_text=seal_sentence(seal), history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
+        changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal),
+        graph=lineage_graph(r, seal), seal=seal, seal_text=seal_sentence(seal), history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), asked=approvals_of(r)[0], roles=approvals_of(r)[1],
         waived=waived(r), uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
