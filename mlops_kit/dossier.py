@@ -15,7 +15,8 @@ __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'read_pa
            'worst_of', 'gate_of', 'Slicing', 'slicings_of', 'widest_of', 'drifts', 'lineage_rows', 'sized',
            'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers',
            'people', 'origin_boxes', 'mark_of', 'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph',
-           'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier', 'notebook_html']
+           'records_of', 'asked_of', 'covered', 'ticked', 'side_by_side', 'headlines', 'page_context', 'template',
+           'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -29,6 +30,7 @@ from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, diges
 from .figure import Figure, bound_text, excess, groups_figure, history_svg, interval_svg, left_out, ranked, spread
 from .gates import read_run
 from .graph import Box, graph_figure
+from .requirements import answered, frameworks
 
 # %% ../nbs/13_dossier.ipynb #336c3985
 def read_part(
@@ -491,7 +493,9 @@ def people(
     "List approvals, objections and waivers of the candidate"
     mine = lambda e: (e.get('target') or {}).get('manifest') == r.run['version']['manifest']
     kinds = 'approve', 'reject', 'withdraw', 'waive'
-    return [history_row(e) | dict(covers=covers(e, r, mark), red=e.get('kind') == 'waive') for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
+    own = lambda e: bool(mark) and isinstance(e.get('evidence'), dict) and e['evidence'].get('digest') == mark
+    found = [e for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
+    return [history_row(e) | dict(covers=covers(e, r, mark), red=e.get('kind') == 'waive', own=own(e)) for e in found]
 
 # %% ../nbs/13_dossier.ipynb #f8030f10
 def _few(boxes, most=4):
@@ -562,8 +566,42 @@ def lineage_graph(
     to = lambda ids, z: [(i, z) for i in ids]
     lines = to(of('source'), 'train') + to(['code', 'train', 'test'], 'version') + to(of('data', 'policy', 'contract') + ['version'], 'run')
     lines += [('run', g) for g in of('gate')] + to(of('gate'), 'evidence') + to(['evidence', *of('said')], 'decision') + [('decision', 'alias')]
-    faint = [(b.id, z) for b in boxes if not b.known for a,z in lines if a == b.id] + ([] if moved_alias(r) else [('decision', 'alias')])
+    faint = [(b.id, z) for b in boxes if not b.known and b.column < 2 for a,z in lines if a == b.id] + ([] if moved_alias(r) else [('decision', 'alias')])
     return graph_figure(boxes, lines, f'From the sources to {r.run["alias"]}', faint)
+
+# %% ../nbs/13_dossier.ipynb #fc4ee00d
+def records_of(
+    r:Record,
+    s:Seal,
+)->dict: # Name to what it is in words, and the file that holds it
+    "List the records that can speak to a requirement"
+    d, steps = r.candidate or {}, [e for e in r.history or [] if isinstance(e, dict) and not e.get('void')]
+    made = dict(train='training data', test='test data', params='parameters', environment='packages', task='the task')
+    res = {k: (f'record: {what}', 'candidate.json') for k,what in made.items() if d.get(k)}
+    yes = [e for e in people(r, s.digest) if e['kind'] == 'approve' and not e['void'] and e['own']]
+    seen = dict(policy=(r.policy, 'policy', 'policy.yaml'), decision=(r.decision, 'decision', 'decision.json'), changes=(r.champion and d, 'the champion’s record', 'champion.json'),
+        history=(steps, f'ledger: {len(steps)} entries', 'history.json'), approvals=(yes, f'approvals: {len(yes)}', 'history.json'), signature=(s.signed, 'signed statement', 'statement.json'))
+    backs = [e for e in steps if e.get('kind') == 'rollback']
+    seen |= {'return': ([e for e in steps if e.get('kind') in ('promote', 'adopt')], 'versions to go back to', 'history.json'), 'rollbacks': (backs, f'rollbacks: {len(backs)}', 'history.json')}
+    return res | {k: (what, path) for k,(there, what, path) in seen.items() if there}
+
+# %% ../nbs/13_dossier.ipynb #2aef6964
+def asked_of(
+    r:Record,
+    s:Seal,
+)->list: # `(Framework, [(Point, list of Answer)])`
+    "Set the run beside what each framework asks for"
+    names = [f'{g}/verdict.json' for g in r.run['gates']] + 'candidate.json champion.json history.json statement.json policy.yaml decision.json'.split()
+    files = {p: mark_of(r, s, p) for p in names if p not in s.changed and (r.folder/p).is_file()}
+    records = records_of(r, s)
+    return [(f, answered(f, r.verdicts, files, records)) for f in frameworks()]
+
+def covered(
+    found, # `(Point, list of Answer)`
+)->str: # One sentence
+    "Count the points to which something speaks"
+    n = sum(bool(said) for _, said in found)
+    return f'Evidence of this run speaks to {n} of {len(found)} points; {len(found) - n} are not covered.'
 
 # %% ../nbs/13_dossier.ipynb #4e7a8342
 def ticked(
@@ -612,7 +650,8 @@ def page_context(
         reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
         slicings=[o for v in r.verdicts for o in slicings_of(v)], widest=widest_of(r.verdicts), drifts=drifts(r.verdicts),
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal),
-        graph=lineage_graph(r, seal), seal=seal, seal_text=seal_sentence(seal), history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
+        graph=lineage_graph(r, seal), asked_of=asked_of(r, seal), seal=seal, seal_text=seal_sentence(seal),
+        history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), asked=approvals_of(r)[0], roles=approvals_of(r)[1],
         waived=waived(r), uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
@@ -627,7 +666,7 @@ def template(
     env = Environment(loader=PackageLoader('mlops_kit', 'data'), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= dict(ticked=ticked, shown=shown, number=number, at=at)
     env.globals |= dict(MARKS=MARKS, counted=counted, said=said, ranked=ranked, bound_text=bound_text, left_out=left_out, repr=repr,
-        picture=lambda c, width=120: Markup(interval_svg(c, width)), drawing=lambda f: Markup(f.svg), spread=spread)
+        picture=lambda c, width=120: Markup(interval_svg(c, width)), drawing=lambda f: Markup(f.svg), spread=spread, covered=covered)
     return env.get_template(name)
 
 # %% ../nbs/13_dossier.ipynb #1c6d68ad

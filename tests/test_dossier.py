@@ -434,6 +434,48 @@ def test_what_is_not_covered_is_said(promoted):
         assert o in part, o
 
 
+def asked(folder): return {(t['data-framework'], t['data-point']): t for t in page_of(folder).all('tbody') if 'data-point' in t}
+
+
+def test_requirements_name_the_evidence_of_this_run_and_what_is_not_covered(promoted):
+    from mlops_kit.requirements import frameworks
+    page, digests = page_of(promoted), {file_digest(p): p.relative_to(promoted).as_posix() for p in promoted.rglob('*.*') if p.is_file()}
+    files = [a['href'] for a in page.all('a') if a.get('href', '').endswith(('.json', '.yaml'))]
+    named = [a['data-digest'] for a in page.all('code') if 'data-digest' in a]
+    assert len(named) > 30 and all(d in digests and digests[d] in files for d in named)
+    found = asked(promoted)
+    assert found.keys() == {(f.id, p.id) for f in frameworks() for p in f.points} and {'yes', 'no'} == {t['data-covered'] for t in found.values()}
+    assert found['nist', 'MEASURE 2.11']['data-covered'] == 'yes' and found['nist', 'MEASURE 2.10']['data-covered'] == 'no', 'groups were measured by performance, privacy by nobody'
+    assert found['eu', '1(c)']['data-covered'] == 'no', 'neither governance nor behaviour was asked in this run'
+    for f in frameworks(): assert f'{sum(t["data-covered"] == "no" for (i, _), t in found.items() if i == f.id)}' and f.source in page.text
+
+
+def test_every_framework_asks_for_gates_and_checks_that_exist():
+    from mlops_kit.dossier import QUESTIONS
+    from mlops_kit.governance import ASKED
+    from mlops_kit.requirements import frameworks
+    wanted = {o for f in frameworks() for p in f.points for o in p.by if not o.startswith('record:')}
+    assert {o.split(':')[0] for o in wanted} == set(QUESTIONS)
+    assert {o.split(':')[1] for o in wanted if o.startswith('governance:')} <= set(ASKED)
+
+
+@pytest.mark.parametrize('what', ['changed', 'gone', 'approved', 'approved other evidence'])
+def test_a_requirement_is_covered_only_by_what_is_there(promoted, what):
+    mark = read_seal(read_record(promoted)).digest if what == 'approved' else '0'*64
+    if what == 'changed': (promoted/'drift'/'verdict.json').write_text((promoted/'drift'/'verdict.json').read_text() + ' ')
+    if what == 'gone': (promoted/'drift'/'verdict.json').unlink()
+    if 'approved' in what: lay(promoted, 'history.json', HISTORY + [entry(6, 'approve', 4, decision='approved', evidence=dict(digest=mark))])
+    text = Page('<section>' + write_dossier(promoted).read_text().split('id="requirements">')[1].split('</section>')[0].replace('What reviewers’ frameworks ask</h2>', '') + '</section>').text
+    assert ('approvals: 1' in text) == (what == 'approved') and ('drift/verdict.json' in text) == ('approved' in what)
+
+
+def test_lineage_is_drawn_with_names_and_digests_and_said_in_words(promoted, blocked):
+    words = write_dossier(promoted).read_text().split('class="scroll graph"')[1].split('<desc>')[1].split('</desc>')[0]
+    for o in ['source flights.csv', 'training data', 'test data', 'code 91ce77d02ab4', 'version flight-delay/4', 'gate drift, warn', 'statement', 'by Ana Silva', 'decision Promoted, entry 6', 'alias champion version 4',
+              digest('flights')[:16], digest('model 4')[:16], file_digest(promoted/'drift'/'verdict.json')[:16]]: assert o in words, o
+    assert 'alias champion version 1, as before' in write_dossier(blocked).read_text()
+
+
 def test_structure_for_those_who_do_not_see(promoted):
     page = page_of(promoted)
     levels = [int(t[1]) for t, _ in page.tags if t in ('h1', 'h2', 'h3', 'h4')]
