@@ -14,9 +14,9 @@ __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'read_pa
            'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged', 'made_of', 'Gate',
            'worst_of', 'gate_of', 'Slicing', 'slicings_of', 'widest_of', 'drifts', 'lineage_rows', 'sized',
            'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers',
-           'people', 'origin_boxes', 'mark_of', 'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph',
-           'records_of', 'asked_of', 'covered', 'ticked', 'side_by_side', 'headlines', 'page_context', 'template',
-           'write_dossier', 'notebook_html']
+           'people', 'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of', 'judged_boxes',
+           'moved_alias', 'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered', 'ticked',
+           'side_by_side', 'headlines', 'page_context', 'template', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -438,7 +438,8 @@ def history_row(
     odd = f': {e["decision"]}' if e.get('decision') not in ('', None, _USUAL.get(e.get('kind'))) else ''
     what = f'{e.get("kind", "?")} {e.get("alias") or ""}'.strip() + odd
     return dict(at=e.get('at', ''), seq=e.get('seq', '–'), what=what, before=number_of(e.get('base')) if moves else '', after=number_of(e.get('target')),
-        who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')), kind=e.get('kind', '?'), digest=e.get('digest') or '')
+        who=e.get('actor', ''), why=e.get('reason', ''), signed=signed, void=bool(e.get('void')), kind=e.get('kind', '?'), digest=e.get('digest') or '',
+        keyid=e.get('keyid') or '')
 
 # %% ../nbs/13_dossier.ipynb #31c0a0cd
 def code_gap(
@@ -497,21 +498,54 @@ def people(
     found = [e for e in r.history or [] if isinstance(e, dict) and e.get('kind') in kinds and mine(e)]
     return [history_row(e) | dict(covers=covers(e, r, mark), red=e.get('kind') == 'waive', own=own(e)) for e in found]
 
+# %% ../nbs/13_dossier.ipynb #c102fe3c
+def counted_people(
+    r:Record,
+)->str: # '' where nobody was asked, or the decision does not say
+    "Say how many approvals counted when the decision was taken"
+    t = (r.decision or {}).get('approvals')
+    if not isinstance(t, dict) or not isinstance(t.get('approved'), list): return ''
+    roles = ', '.join(f'`{o}`' for o in t.get('roles') or [])
+    return f'{len(t["approved"])} of {t.get("needed")} counted' + (f'; missing was the role {roles}' if roles else '') + ''.join(f'; {o}' for o in t.get('aside') or [])
+
+# %% ../nbs/13_dossier.ipynb #8b7b8011
+def signatures(
+    r:Record,
+    s:Seal,
+)->list: # `(what, who, when, covers, key)`
+    "List what was signed for this decision, by whom, and what each signature covers"
+    e = (r.decision or {}).get('entry') or {}
+    key = lambda ids: ', '.join(str(k)[:16] for k in ids if k) or 'none'
+    res = [('evidence', s.person or ('a key that was not verified' if s.signed else 'nobody'), s.made, f'the digests of {len(s.files)} files of this run, the verdicts, and what was judged' if s.signed else 'nothing: it is not signed', key(s.keyids))] if s.digest else []
+    res += [(o['what'], o['who'], o['at'], o['covers'], key([o['keyid']])) for o in people(r, s.digest)]
+    signed = 'the decision, its reason, the evidence’s digest, the policy, and the entry before it' if e.get('signature') else 'nothing: it is not signed'
+    return res + ([(f'entry {e.get("seq", "")} of the ledger', str(e.get('actor') or ''), e.get('at'), signed, key([e.get('keyid')]))] if e else [])
+
 # %% ../nbs/13_dossier.ipynb #f8030f10
 def _few(boxes, most=4):
     "The first boxes of a list, and one that counts the others"
     more = len(boxes) - most + 1
     return boxes if len(boxes) <= most else [*boxes[:most-1], Box(boxes[0].id + '+', boxes[0].column, boxes[0].kind, f'and {more} more')]
 
+def size_of(o): return f'{o["bytes"]/1e6:,.1f} MB' if o.get('rows') is None and (o.get('bytes') or 0) > 1e6 else sized(o)
+
+def brief(
+    o:dict, # A table of a version's record
+)->str:
+    "Name a table in a few letters"
+    files = [Path(str(s.get('uri') or '')).name for s in o.get('sources') or []]
+    return f'{len(files)} files' if len(files) > 1 else (files or [Path(str(o.get('uri') or '')).name])[0] or 'not recorded'
+
+# %% ../nbs/13_dossier.ipynb #56f82606
 def origin_boxes(
     r:Record,
 )->list: # Of `Box`
     "Draw what the candidate was made of: sources, code, tables"
     d = r.candidate or {}
     code, short = d.get('code') or {}, lambda o: Path(str(o.get('uri') or '')).name or str(o.get('uri') or 'without a name')
-    sources = [Box(f'source{i}', 0, 'source', short(o), sized(o), str(o.get('digest') or '')) for i,o in enumerate(d.get('sources') or [])]
+    sources = [Box(f'source{i}', 0, 'source', short(o), size_of(o), str(o.get('digest') or '')) for i,o in enumerate(d.get('sources') or [])]
     made = Box('code', 1, 'code', str(code.get('commit') or 'not known')[:12], 'uncommitted changes' if code.get('dirty') else '', known=bool(code.get('commit')) and not code.get('dirty'))
-    tables = [Box(k, 1, name, str(_table(d.get(k)).get('table') or 'not recorded'), sized(d.get(k) or {}), str((d.get(k) or {}).get('digest') or ''), known=bool(d.get(k)))
+    tables = [Box(k, 1, name, brief(d.get(k) or {}), size_of(d.get(k) or {}), str((d.get(k) or {}).get('digest') or ''), known=bool(d.get(k)))
         for k,name in dict(train='training data', test='test data').items()]
     return _few(sources) + tables + [made]
 
@@ -530,7 +564,7 @@ def judged_boxes(
 )->list: # Of `Box`
     "Draw what was judged, by which rules, and the gates"
     run, v = r.run, r.run['version']
-    data = _few([Box(f'data{i}', 1, 'judged data', Path(o['uri']).name or o['uri'], sized(o), o['digest']) for i,o in enumerate(run['data'])], 2)
+    data = _few([Box(f'data{i}', 1, 'judged data', Path(o['uri']).name or o['uri'], size_of(o), o['digest']) for i,o in enumerate(run['data'])], 2)
     rules = [Box('policy', 1, 'policy', 'policy.yaml', '', run['policy'])] + ([Box('contract', 1, 'contract', 'of the data', '', run['contract'])] if run['contract'] else [])
     by = str((r.candidate or {}).get('registered_by') or '').removeprefix('unverified:')
     gates = [Box(f'gate-{g}', 3, 'gate', g, '', mark_of(r, s, f'{g}/verdict.json'), status=o.status) for g,o in zip(run['gates'], r.verdicts)]
@@ -652,7 +686,8 @@ def page_context(
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal),
         graph=lineage_graph(r, seal), asked_of=asked_of(r, seal), seal=seal, seal_text=seal_sentence(seal),
         history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
-        timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), asked=approvals_of(r)[0], roles=approvals_of(r)[1],
+        timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), signatures=signatures(r, seal),
+        asked=approvals_of(r)[0], roles=approvals_of(r)[1], counted_people=counted_people(r),
         waived=waived(r), uncovered=uncovered(r, seal),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 

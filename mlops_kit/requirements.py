@@ -24,7 +24,7 @@ class Point:
     id: str # As the framework numbers it
     asks: str # In our own words
     by: list = field(default_factory=list) # What speaks to it; empty where nothing does
-    left: str = '' # What remains for people even so
+    left: str = '' # What remains open even so
     title: str = '' # Of the section that it stands in
     @property
     def wants(self):

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from browser import browser, requests_of, screenshot_and_requests, settle
+from browser import PICTURES, axe, beyond, browser, paper, requests_of, screenshot_and_requests, settle
 from mlops_kit.core import EvidenceError, Verdict, check, digest, file_digest, number, save_verdict, to_json, write_file
 from mlops_kit.dossier import changes, contradictions, notebook_html, people, read_record, read_seal, unchanged, write_dossier
 
@@ -509,6 +509,17 @@ def test_a_wide_table_and_a_long_history_stay_readable(promoted):
     assert ('drift', 'drift:column_999') in page.checks and '701 earlier entries are in history.json' in page.text and '1177 earlier steps are not drawn' in page.text
 
 
+def reviewed(folder):
+    "Add what people said: a rollback long ago, an approval, a waiver"
+    mark, signs = read_seal(read_record(folder)).digest, dict(policy=digest(POLICY))
+    last = load(folder, 'history.json')[5:]
+    said = [entry(6, 'promote', 2, 1, reason='better on March'), entry(7, 'rollback', 1, 2, reason='refunds spiked'),
+            entry(8, 'approve', 4, decision='approved', actor='Bo Lind', reason='read the evidence, asked for August', evidence=dict(run_id='r', digest=mark), **signs),
+            entry(9, 'waive', 4, decision='drift until 2026-12-01', actor='Cy Moe', reason='a known strike', evidence=dict(run_id='r', digest=mark), **signs)]
+    lay(folder, 'history.json', HISTORY + said + [e | dict(seq=10) for e in last])
+    return folder
+
+
 def looks(page, width, dark=False, media=''):
     "Make the browser a telephone, a dark room or a printer"
     page.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=width, height=900, deviceScaleFactor=1, mobile=False))
@@ -516,55 +527,70 @@ def looks(page, width, dark=False, media=''):
 
 
 def save(page, name):
-    from browser import PICTURES
     PICTURES.mkdir(exist_ok=True)
     size = page.execute_script('return [document.documentElement.clientWidth, document.documentElement.scrollHeight]')
     shot = page.execute_cdp_cmd('Page.captureScreenshot', dict(captureBeyondViewport=True, clip=dict(x=0, y=0, width=size[0], height=min(size[1], 12000), scale=1)))
     (PICTURES/name).write_bytes(base64.b64decode(shot['data']))
 
 
-CONTRAST = """const lum = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x/255).map(x => x <= .03928 ? x/12.92 : ((x + .055)/1.055)**2.4); return .2126*v[0] + .7152*v[1] + .0722*v[2] };
-const back = lum(getComputedStyle(document.body).backgroundColor);
-const ratio = e => { const l = lum(getComputedStyle(e).color); return (Math.max(l, back) + .05)/(Math.min(l, back) + .05) };
-return Math.min(...[...document.querySelectorAll('p, td, th, dt, dd, a, summary, li, .status, .quiet, h1 .word')].map(ratio))"""
+LOOKS = dict(blocked=[('light', 1280, False), ('telephone-dark', 390, True)], promoted=[('dark', 1280, True), ('telephone', 390, False)])
 
 
 @pytest.mark.slow
-def test_in_a_real_browser(blocked):
-    requests, text = screenshot_and_requests(write_dossier(blocked), 'dossier-blocked.png')
-    assert len(requests) == 1 and SAID['blocked'] in text
+@pytest.mark.parametrize('decided', LOOKS)
+def test_in_a_real_browser(tmp_path, decided):
+    folder = reviewed(flight_run(tmp_path/'run', decided))
+    requests, text = screenshot_and_requests(write_dossier(folder), f'dossier-{decided}.png')
+    assert len(requests) == 1 and SAID[decided] in text and (folder/'dossier.html').stat().st_size < 2_000_000
     with browser(1280) as page:
-        page.get((blocked/'dossier.html').as_uri())
-        for name, width, dark in (('light', 1280, False), ('dark', 1280, True), ('telephone', 390, False), ('telephone-dark', 390, True)):
+        page.get((folder/'dossier.html').as_uri())
+        for name, width, dark in LOOKS[decided]:
             looks(page, width, dark)
             settle(page)
+            save(page, f'dossier-{decided}-{name}.png')
             assert page.execute_script('return document.documentElement.scrollWidth') <= width, f'{name}: it scrolls sideways'
-            assert page.execute_script(CONTRAST) >= 4.5, f'{name}: text is too faint'
-            save(page, f'dossier-{name}.png')
-        assert all(o.startswith('file:') for o in requests_of(page))
+            assert beyond(page) == [], name
+            page.execute_script('document.querySelectorAll("details").forEach(o => o.open = true)')
+            assert axe(page) == [], name
+            page.execute_script('document.querySelectorAll("details").forEach(o => o.open = false)')
+        assert all(o.startswith('file:') for o in requests_of(page)) and page.get_log('browser') == []
 
 
 @pytest.mark.slow
 def test_by_keyboard_and_on_paper(promoted):
     from selenium.webdriver.common.keys import Keys
-    write_dossier(promoted)
+    write_dossier(reviewed(promoted))
     with browser(1280) as page:
         page.get((promoted/'dossier.html').as_uri())
-        body = page.switch_to.active_element
-        body.send_keys(Keys.TAB)
+        page.switch_to.active_element.send_keys(Keys.TAB)
         assert page.switch_to.active_element.text == 'Skip to the gates'
         page.switch_to.active_element.send_keys(Keys.ENTER)
         assert page.current_url.endswith('#gates')
+        ring = 'const c = getComputedStyle(document.activeElement); return [c.outlineStyle, parseFloat(c.outlineWidth)]'
+        reached, stops = set(), page.execute_script('return [...document.querySelectorAll("main a, main summary, main [tabindex]")].filter(e => e.checkVisibility()).length')
+        for _ in range(stops):
+            page.switch_to.active_element.send_keys(Keys.TAB)
+            if page.execute_script('return document.activeElement === document.body'): break
+            style, width = page.execute_script(ring)
+            assert style != 'none' and width >= 2, 'where the keyboard stands cannot be seen'
+            reached.add(page.execute_script('return document.activeElement.tagName'))
+        assert reached >= {'A', 'SUMMARY', 'FIGURE'} and stops > 60
         page.find_element('css selector', 'summary').send_keys(Keys.ENTER)
         assert page.execute_script('return document.querySelector("details").open')
         page.execute_script('document.querySelector("details").open = false')
         folded = page.find_element('css selector', 'details td.found')
         seen = lambda: page.execute_script('return arguments[0].checkVisibility()', folded)
         assert not seen()
-        looks(page, 690, dark=True, media='print')
+        looks(page, 688, dark=True, media='print')
+        settle(page)
         assert seen() and page.execute_script('return getComputedStyle(document.body).backgroundColor') == 'rgb(255, 255, 255)'
-        assert page.execute_script('return document.documentElement.scrollWidth') <= 690
+        assert page.execute_script('return document.documentElement.scrollWidth') <= 688 and beyond(page) == []
+        clipped = page.execute_script('return [...document.querySelectorAll("figure, pre, table")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 150))')
+        assert clipped == [], 'paper does not scroll'
         save(page, 'dossier-print.png')
+        pdf, sheets = paper(page)
+        (PICTURES/'dossier.pdf').write_bytes(pdf)
+        assert pdf.startswith(b'%PDF') and 5 < sheets < 40
 
 
 @pytest.mark.slow
