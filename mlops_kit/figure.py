@@ -179,10 +179,13 @@ def figure(
         f'Figure of {len(verdict.checks)} checks. {head}: {said(verdict)}')
 
 # %% ../nbs/00a_figure.ipynb #16cb248a
-def _stacks(checks, x, step=12):
-    "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom"
+def _stacks(checks, mid, half, step=12):
+    "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom; what passes stands left of the bound"
     found = {}
-    for c in checks: found.setdefault(round(x(max(-1, min(1, excess(c))))/step)*step, []).append(c)
+    for c in checks:
+        at = round((half*max(-1, min(1, excess(c))) - step/2)/step)*step + step/2
+        if counted(c) == 'pass': at = min(at, -step/2)
+        found.setdefault(mid + at, []).append(c)
     return found
 
 def _stack(x, y, checks, most):
@@ -195,9 +198,9 @@ def _stack(x, y, checks, most):
 def _spread_words(rows):
     "The same in words"
     if not rows: return 'no check has both a value and a bound'
-    out = sum(counted(c) not in ('pass',) for c in rows)
-    many = f'{len(rows)} checks have' if len(rows) > 1 else 'one check has'
-    return f'{many} a value and a bound: {len(rows) - out} inside, {out} not; the {"worst" if out else "closest"} is {rows[0].id}, {number(rows[0].value)} ({bound_text(rows[0])})'
+    out, many = sum(counted(c) != 'pass' for c in rows), f'{len(rows)} checks have' if len(rows) > 1 else 'one check has'
+    first = next((c for c in rows if out or c.value != c.bound), rows[0])
+    return f'{many} a value and a bound: {len(rows) - out} pass, {out} {"does" if out == 1 else "do"} not; the {"worst" if out else "closest"} is {first.id}, {number(first.value)} ({bound_text(first)})'
 
 def spread(
     checks, # Each a `Check`; those without a value and a bound are left out
@@ -207,8 +210,7 @@ def spread(
     "Draw how far inside or beyond their bounds many checks lie"
     rows = ranked(c for c in checks if None not in (c.value, c.bound))
     if not rows: return Figure('', _spread_words(rows))
-    x = lambda e: width/2 + (width/2 - 14)*e
-    stacks = _stacks(rows, x)
+    stacks = _stacks(rows, width/2, width/2 - 14)
     y = 14 + 12*min(most, max(map(len, stacks.values())))
     back = f'<rect x="6" y="{y - 6}" width="{width/2 - 6}" height="12" fill="currentColor" opacity=".08"/><path d="M6 {y + 8}H{width - 6}" stroke="currentColor" opacity=".35"/><path d="M{width/2} 2V{y + 12}" stroke="currentColor" stroke-width="1.5"/>'
     feet = [(6, 'well inside', 'start'), (width/2, 'bound', 'middle'), (width - 6, 'beyond', 'end')]

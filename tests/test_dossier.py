@@ -142,7 +142,7 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.tags, self.checks, self.again, self.open, self.words, self.row, self.cell, self.number = [], {}, [], [], [], None, None, None
+        self.tags, self.rows, self.open, self.words, self.row, self.cell, self.number = [], [], [], [], None, None, None
         self.feed(html)
         self.close()
 
@@ -156,8 +156,7 @@ class Page(HTMLParser):
 
     def begin(self, key, status):
         self.row = dict(status=status, numbers={}, text='')
-        if key in self.checks: self.again.append((key, self.row))
-        self.checks.setdefault(key, self.row)
+        self.rows.append((key, self.row))
 
     def handle_startendtag(self, tag, attrs): self.tags.append((tag, dict(attrs)))
 
@@ -174,6 +173,9 @@ class Page(HTMLParser):
             cell, value = self.number
             self.row['numbers'].setdefault(cell, []).append((float(value), s))
             self.number = None
+
+    @property
+    def checks(self): return dict(sorted(self.rows, key=lambda o: bool(o[1]['text'])))
 
     @property
     def text(self): return ' '.join(' '.join(self.words).split())
@@ -198,7 +200,7 @@ def test_every_number_is_the_verdict_files(tmp_path, decided):
     for path in folder.glob('*/verdict.json'):
         for c in json.loads(path.read_text())['checks']: on_file[path.parent.name, c['id']] = c
     assert page.checks.keys() == on_file.keys(), 'a check is missing from the page, or invented by it'
-    for key, row in [*page.checks.items(), *page.again]:
+    for key, row in page.rows:
         c = on_file[key]
         ends = [c['low'], c['high']] if None not in (c['low'], c['high']) and number(c['low']) != number(c['high']) else []
         assert [v for v, _ in row['numbers'].get('value', [])] == [o for o in [c['value'], *ends] if o is not None], key
@@ -207,7 +209,8 @@ def test_every_number_is_the_verdict_files(tmp_path, decided):
         assert all(s.split()[-1] == number(c['bound']) for _, s in row['numbers'].get('bound', []))
         assert row['status'] == c['status'] and (c['message'].replace('`', '') in row['text'] or not row['text']), key
     assert all(c['message'].replace('`', '') in page.checks[k]['text'] for k, c in on_file.items())
-    assert {k for k, _ in page.again} >= {('drift', f'drift:{c}') for c in DRIFT} | {('performance', f'performance:roc_auc:min:origin={o}') for o in ORIGINS}
+    again = [k for i, (k, _) in enumerate(page.rows) if k in [o for o, _ in page.rows[:i]]]
+    assert set(again) >= {('drift', f'drift:{c}') for c in DRIFT} | {('performance', f'performance:roc_auc:min:origin={o}') for o in ORIGINS}
 
 
 def test_a_number_that_changes_in_the_file_changes_on_the_page(promoted):
