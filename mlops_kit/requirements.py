@@ -79,8 +79,7 @@ def answers(
         if not selector.startswith('record:'): return of_gate(selector, verdicts, files)
         what, path = records.get(selector.removeprefix('record:'), ('', ''))
         return Answer(what, path, files[path]) if files.get(path) else None
-    found = [o for o in map(one, p.by) if o]
-    return [o for i,o in enumerate(found) if o not in found[:i]]
+    return [o for o in map(one, p.by) if o]
 
 # %% ../nbs/12b_requirements.ipynb #9481fd6b
 def merged(

@@ -320,6 +320,18 @@ def test_no_single_file_keeps_the_rest_from_the_reviewer(promoted, name, text):
     assert quiet or name in alarm(promoted)
 
 
+ODD = {'candidate.json': [dict(sources=7), dict(sources=[None]), dict(train='a table'), dict(params=['a']), dict(code=3), dict(metrics=dict(auc=[1])), dict(environment='linux')],
+       'champion.json': [dict(train=dict(sources=[dict(uri=5)]))], 'decision.json': [dict(decision=[]), dict(entry=4), dict(base=dict(a=1)), dict(at=7, evidence=3)],
+       'history.json': [[dict(kind=[], at=1, target=dict(version=[]))], [dict(kind='promote', alias='champion', target=7)]]}
+
+
+@pytest.mark.parametrize('name, odd', [(n, o) for n, found in ODD.items() for o in found])
+def test_a_record_that_is_none_is_left_out_and_named(promoted, name, odd):
+    lay(promoted, name, odd if isinstance(odd, list) else load(promoted, name) | odd)
+    page = page_of(promoted)
+    assert ('performance', 'performance:roc_auc:min') in page.checks and name in alarm(promoted)
+
+
 def test_without_run_json_there_is_no_page(tmp_path):
     with pytest.raises(EvidenceError, match='cannot be read'): write_dossier(tmp_path)
 
