@@ -219,7 +219,7 @@ def _spread_words(rows):
 def spread(
     checks, # Each a `Check`; those without a value and a bound are left out
     most:int=4, # Marks drawn on top of each other
-    width:float=520, # Of the drawing
+    width:float=400, # Of the drawing
 )->Figure:
     "Draw how far inside or beyond their bounds many checks lie"
     rows = ranked(c for c in checks if None not in (c.value, c.bound))
@@ -243,8 +243,8 @@ def _group_row(c, y, x, label, right):
     "One group: its name, its interval and value, the number"
     status = counted(c)
     bar = f'<path d="M{x(c.low):.1f} {y}H{x(c.high):.1f}" stroke="{tone(status)}" stroke-width="4" opacity=".55"/>' if None not in (c.low, c.high) else ''
-    words = _text(2, y + 4, _cut(label, 30)) + _text(right, y + 4, number(c.value), 'text-anchor="end"')
-    return f'<g><title>{escape(c.message)}</title>{words}<path d="M200 {y}H{right - 64}" stroke="currentColor" opacity=".15"/>{bar}{shape(status, x(c.value), y)}</g>'
+    words = _text(2, y + 4, _cut(label, 24)) + _text(right, y + 4, number(c.value), 'text-anchor="end"')
+    return f'<g><title>{escape(c.message)}</title>{words}<path d="M152 {y}H{right - 58}" stroke="currentColor" opacity=".15"/>{bar}{shape(status, x(c.value), y)}</g>'
 
 # %% ../nbs/00a_figure.ipynb #39d031f2
 def _lines(checks, whole, x, foot):
@@ -263,10 +263,10 @@ def groups_figure(
     "Draw one metric on several groups of rows, on one axis"
     rows = [c for c in checks if c.value is not None]
     if not rows: return Figure('', 'no group has a value')
-    foot, x, rest = 24*len(rows[:most]) + 6, _axis(rows[:most], whole, 208, 480), left_out(rows[most:])
-    drawn = ''.join(_group_row(c, 16 + 24*i, x, c.slice or c.id, 560) for i,c in enumerate(rows[:most]))
+    foot, x, rest = 24*len(rows[:most]) + 6, _axis(rows[:most], whole, 158, 362), left_out(rows[most:])
+    drawn = ''.join(_group_row(c, 16 + 24*i, x, c.slice or c.id, 428) for i,c in enumerate(rows[:most]))
     words = ', '.join(f'{c.slice or c.id} {number(c.value)}' for c in rows[:most]) + (f', {rest}' if rest else '')
-    return Figure(svg(_lines(rows[:most], whole, x, foot) + drawn + (_text(2, foot + 13, rest, 'opacity=".75"') if rest else ''), 564, foot + 32, f'{len(rows)} groups on one axis', words), words)
+    return Figure(svg(_lines(rows[:most], whole, x, foot) + drawn + (_text(2, foot + 13, rest, 'opacity=".75"') if rest else ''), 432, foot + 32, f'{len(rows)} groups on one axis', words), words)
 
 # %% ../nbs/00a_figure.ipynb #9cd8524f
 _KINDS = dict(register='inconclusive', adopt='pass', promote='pass', rollback='warn')
