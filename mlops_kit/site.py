@@ -93,6 +93,7 @@ class Step:
     gates: dict = field(default_factory=dict) # Gate to status
     wrong: str = '' # Why its evidence does not hold
     missing: str = '' # Why its evidence is not here
+    judged: int = 0 # When its gates ran, in milliseconds; when it was decided where none did
     @property
     def tone(self): return TONE.get(self.what, 'warn')
     @property
@@ -224,9 +225,10 @@ def read_model(
     champion, candidate = heads.get('champion'), heads.get('candidate')
     waits, then = waiting(store, name, champion, candidate and candidate.target, still)
     torn = next((s for s in states.values() if s.startswith('conflict')), '').removeprefix('conflict: ')
-    if torn: then = f'mlops-kit reconcile {name} --reason "…"'
+    lost = lost_entries(seen.all)
+    if torn or lost: then = f'mlops-kit verify {name}' if lost else f'mlops-kit reconcile {name} --reason "…"'
     known = [alias_of(a, heads.get(a), there.get(a), states.get(a, '')) for a in sorted({*heads, *there})]
-    m = Model(name, '', lost_entries(seen.all), readable(torn), f'version {champion.target["version"]}' if champion else 'none', champion.at if champion else '',
+    m = Model(name, '', lost, readable(torn), f'version {champion.target["version"]}' if champion else 'none', champion.at if champion else '',
         ago(champion.at, at) if champion else '', readable(waits), safe_command(name, then), known, seen.all)
     m.waived = [readable(o) for o in waived_now(still, seen.all, [e.target for e in (champion, candidate) if e])]
     m.head, m.policy = f'{seen.chain.seq - 1}:{seen.chain.previous}', policy_of(seen.pinned()) if seen.pinned() else None
@@ -393,7 +395,7 @@ def show_evidence(b:Build, m:Model, s:Step, ref:dict, keys:dict, key:str, e=None
     folder, note = b.root/path, b.root/f'{path}.json'
     b.wanted |= {path, f'{path}.json'}
     found = read_note(note) if (folder/'dossier.html').is_file() else {}
-    if found.get('key') == key: b.kept += 1
+    if found.get('key') == key and not found['wrong']: b.kept += 1
     else: found = replaced(b, m, s, ref, keys, key, e)
     s.gates, s.wrong, s.missing = found['gates'], found['wrong'], found.get('missing', '')
     s.dossier = '' if s.missing else f'{shelf(ref)}/dossier.html'
@@ -439,6 +441,7 @@ def decided_step(b:Build, m:Model, e, runs:dict, keys:dict)->Step:
     "Make the step of an entry that moved an alias, and its pages"
     s = Step(e.at, DECIDED[e.kind], readable(e.alias), e.target['version'], e.base and e.base['version'], readable(e.actor), readable(e.reason), e.seq, f'entry-{e.seq:06d}.html')
     key = key_of(m.name, e.digest)
+    s.judged = runs[e.evidence['run_id']].created if e.evidence and e.evidence['run_id'] in runs else int(datetime.fromisoformat(e.at).timestamp()*1000)
     if e.kind == 'promote':
         there = e.evidence['run_id'] in runs or read_note(b.root/Path(m.page).parent/f'{shelf(e.evidence)}.json').get('key') == key
         if there: show_evidence(b, m, s, e.evidence, keys, key, e)
@@ -465,7 +468,7 @@ def tried_step(b:Build, m:Model, run:Run, keys:dict, versions:dict)->Step:
     base = d.get('base') if isinstance(d.get('base'), dict) else {}
     claims = d.get('decision') in ('promoted', 'rolled back', 'reconciled')
     s = Step(readable(d.get('at')) or when, 'not in the ledger' if claims else readable(d.get('decision')) or 'judged', readable(run.params.get('alias')),
-        versions.get(run.params['manifest']), base.get('version'), '', readable('; '.join(map(str, d.get('reasons') or []))))
+        versions.get(run.params['manifest']), base.get('version'), '', readable('; '.join(map(str, d.get('reasons') or []))), judged=run.created)
     ref = dict(run_id=run.run_id, digest=run.params.get('evidence', ''))
     show_evidence(b, m, s, ref, keys, key_of(m.name, *ref.values(), digest(raw)))
     if claims: s.wrong = 'The decision that lies beside it says that the alias was moved, and no entry of the ledger says so.'
@@ -479,7 +482,7 @@ def fill(b:Build, m:Model, still:Still)->Model:
     versions = {e.target['manifest']: e.target['version'] for e in m_entries if e.target and e.kind in MOVES}
     decided = [decided_step(b, m, e, runs, keys) for e in m_entries if e.kind in DECIDED]
     tried = [tried_step(b, m, r, keys, versions) for r in runs.values() if r.run_id not in named]
-    m.steps = sorted(decided + tried, key=lambda s: (s.at, s.seq or 0))
+    m.steps = sorted(decided + tried, key=lambda s: (s.at, s.judged))
     return m
 
 # %% ../nbs/13a_site.ipynb #3c2c9441
@@ -531,7 +534,7 @@ def unread_model(b:Build, name:str, e)->Model:
     "Say why a model cannot be read, or raise where it is the store"
     if failed(e): model_names(b.store)
     why = e.message if isinstance(e, MlopsKitError) else f'{type(e).__name__}: {e}'
-    return Model(name, readable(' '.join(why.split()))[:500])
+    return Model(name, readable(' '.join(why.split()))[:500], then=safe_command(name, f'mlops-kit verify {name}'))
 
 def build_model(b:Build, name:str)->Model:
     "Write all pages of a model"
@@ -551,7 +554,7 @@ def index_sentence(models)->str:
     count = lambda word: sum(bool(m.need) and m.need[1] == word for m in models)
     what = {'cannot be read': 'cannot be read', 'conflict': 'in conflict', 'approval waits': 'waiting for approval', 'not carried out': 'not carried out yet'}
     found = [f'{count(word)} {said}' for word,said in what.items() if count(word)]
-    return f'{len(models):,} {"model" if len(models) == 1 else "models"}: ' + (', '.join(found) if found else 'nobody has to do anything' if models else 'nothing is registered yet')
+    return f'{len(models):,} {"model" if len(models) == 1 else "models"}: ' + (', '.join(found) if found else 'nothing waits for a person' if models else 'nothing is registered yet')
 
 def index_page(b:Build, models)->str: # HTML
     "Write the index of all models"
