@@ -24,6 +24,7 @@ import base64, hashlib, json, os, re, shutil, sys
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
+from itertools import accumulate
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -376,6 +377,7 @@ def laid_out(
     "Fetch evidence, check it, and write its dossier"
     fetch_evidence(b.store, ref, folder)
     wrong = readable(faults_of(folder, ref, keys, e))
+    wrong = wrong[:1].upper() + wrong[1:]
     page = write_dossier(folder)
     trail = b.render('trail', up='../../../../', back='../../', model=m.title, here=f'{s.what}, version {s.after}', entry_page=s.entry_page, seq=s.seq, wrong=wrong)
     write_file(page, framed(page.read_text(encoding='utf-8'), trail))
@@ -481,6 +483,7 @@ def fill(b:Build, m:Model, still:Still)->Model:
     named = {e.evidence['run_id'] for e in m_entries if e.kind == 'promote'}
     versions = {e.target['manifest']: e.target['version'] for e in m_entries if e.target and e.kind in MOVES}
     decided = [decided_step(b, m, e, runs, keys) for e in m_entries if e.kind in DECIDED]
+    for a,z in zip(decided, decided[1:]): z.judged = max(a.judged, z.judged)
     tried = [tried_step(b, m, r, keys, versions) for r in runs.values() if r.run_id not in named]
     m.steps = sorted(decided + tried, key=lambda s: (s.at, s.judged))
     return m
@@ -494,8 +497,11 @@ def rows_of(entries)->list:
 
 def timelines(m:Model)->list: # `(alias, Figure)`
     "Draw each alias that people decide about"
-    tried = [dict(kind='promote', decision='blocked', alias=s.alias, target=dict(version=s.after), at=s.at) for s in m.steps if not s.seq and s.after]
-    told = sorted([*(e.to_dict() for e in m.entries if not e.void), *tried], key=lambda e: e['at'])
+    tried = [dict(kind='promote', decision='blocked', alias=s.alias, target=dict(version=s.after), at=s.at, order=s.judged) for s in m.steps if not s.seq and s.after]
+    judged = {s.seq: s.judged for s in m.steps if s.seq}
+    entries = [e for e in m.entries if not e.void]
+    orders = accumulate((judged.get(e.seq, 0) for e in entries), max)
+    told = sorted([*(e.to_dict() | dict(order=o) for e,o in zip(entries, orders)), *tried], key=lambda e: (e['at'], e['order']))
     names = {e.alias for e in m.entries if e.kind in DECIDED and not e.void}
     return [(readable(a), history_svg(told, a)) for a in sorted(names, key=lambda a: (a != 'champion', a))]
 
@@ -503,6 +509,7 @@ def timelines(m:Model)->list: # `(alias, Figure)`
 def headline_of(m:Model)->str:
     "Say in one sentence how a model stands"
     if m.broken: return f'{m.title} cannot be read'
+    if m.lost or m.conflict: return f'{m.title}: ' + ('its ledger cannot be read to the end' if m.lost else 'alias and ledger differ')
     return f'{m.title}: {m.champion} is champion since {m.since[:10]}' if m.since else f'{m.title}: no version is champion'
 
 def alarms_of(m:Model)->list: # `(what, sentence)`
@@ -510,14 +517,14 @@ def alarms_of(m:Model)->list: # `(what, sentence)`
     bad = [s for s in m.steps if s.wrong]
     found = [('This model cannot be read.', m.broken), ('The end of its ledger cannot be read.', m.lost), ('Alias and ledger differ.', m.conflict),
         ('Evidence does not hold.', '; '.join(f'{s.what}, version {s.after}, {s.at}: {s.wrong}' for s in bad))]
-    return [(what, readable(said)) for what,said in found if said]
+    return [(what, readable(said[0].upper() + said[1:])) for what,said in found if said]
 
 def facts_of(m:Model)->list: # `(name, value)`
     "List what stands under a model's name"
     count = lambda kind: sum(e.kind == kind and not e.void for e in m.entries)
     p, back = m.policy, m.backs[-1] if m.backs else None
     rules = [('owner', p.owner or '–'), ('task', f'{p.task}: {p.target}'), ('policy', f'`{p.digest[:16]}…`')] if p else [('policy', 'none is pinned')]
-    return [('champion', f'{m.champion}, {m.age}' if m.age else 'none'), ('promotions', count('promote')), ('rollbacks', f'{len(m.backs)}, the last {back.at[:10]}' if back else 'none')] + rules
+    return [('champion, as far as the ledger can be read' if m.lost else 'champion', f'{m.champion}, {m.age}' if m.age else 'none'), ('promotions', count('promote')), ('rollbacks', f'{len(m.backs)}, the last {back.at[:10]}' if back else 'none')] + rules
 
 # %% ../nbs/13a_site.ipynb #b77a5f3b
 def model_page(b:Build, m:Model)->str: # HTML

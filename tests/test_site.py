@@ -142,7 +142,7 @@ def test_evidence_that_was_touched_or_lost_is_said(world, tmp_path):
         page, home = text_of(model(found.folder)), model(found.folder).parent
         assert 'Evidence does not hold.' in page and 'does not hold' in page and 'the alias was moved, and no entry of the ledger says so' in page
         assert 'The evidence is not here.' in text_of(home/f'entry-{entries[1].seq:06d}.html') and astray(found.folder) == []
-        assert any('This evidence does not hold. the evidence is not as it was signed' in text_of(p) for p in home.glob('evidence/*/dossier.html'))
+        assert any('This evidence does not hold. The evidence is not as it was signed' in text_of(p) for p in home.glob('evidence/*/dossier.html'))
     finally:
         verdict.write_bytes(raw), refused.write_bytes(said), other.with_name('hidden').rename(other)
     assert 'does not hold' not in text_of(model(write_site(tmp_path/'site', world.store).folder))
