@@ -15,9 +15,9 @@ __all__ = ['SITE_SCHEMA', 'SITE_FILE', 'SAYS', 'DECIDED', 'MOST_ROWS', 'slug', '
            'Step', 'folded', 'Still', 'Alias', 'alias_of', 'Model', 'need_of', 'safe_command', 'lost_entries', 'ago',
            'read_model', 'site_folder', 'Build', 'rendered', 'put', 'entry_sentence', 'signed_by', 'named_by',
            'entry_facts', 'write_entry_page', 'shelf', 'faults_of', 'framed', 'laid_out', 'read_note', 'show_evidence',
-           'replaced', 'kept_runs', 'pinned_keys', 'decided_step', 'left_decision', 'tried_step', 'fill', 'rows_of',
-           'timelines', 'headline_of', 'alarms_of', 'facts_of', 'model_page', 'unread_model', 'build_model',
-           'index_sentence', 'index_page', 'sweep', 'removed', 'Site', 'write_site']
+           'replaced', 'kept_runs', 'pinned_keys', 'decided_step', 'left_decision', 'written_since', 'tried_step',
+           'fill', 'rows_of', 'timelines', 'headline_of', 'alarms_of', 'facts_of', 'model_page', 'unread_model',
+           'build_model', 'index_sentence', 'index_page', 'sweep', 'removed', 'Site', 'write_site']
 
 # %% ../nbs/13a_site.ipynb #93f16e7f
 import base64, hashlib, json, os, re, shutil, sys
@@ -35,7 +35,7 @@ from .dossier import TONE, history_row, read_record, template, write_dossier
 from .entry import MOVES
 from .evidence import canonical, check_evidence, evidence_experiment, fetch_evidence
 from .figure import history_svg
-from .ledger import Ledger, ledger, ledger_names, open_pin
+from .ledger import Ledger, ledger, ledger_names, open_pin, read_ledger
 from .promotion import waived_now, waiting
 from .registry import check_name, open_store, settled
 from .store import Run, aliases, failed, find_experiment, model_names, pages, read_artifact, run_of
@@ -463,12 +463,20 @@ def left_decision(
     fits = isinstance(d, dict) and isinstance(d.get('decision'), str) and isinstance(d.get('reasons'), list) and isinstance(d.get('at'), str)
     return (d if fits else {}), raw
 
-def tried_step(b:Build, m:Model, run:Run, keys:dict, versions:dict)->Step:
+def written_since(
+    still:Still,
+    d:dict, # A decision
+)->bool:
+    "Tell whether a decision was written into the ledger after it was read"
+    mark = (d.get('entry') if isinstance(d.get('entry'), dict) else {}).get('digest')
+    return bool(mark) and any(e.digest == mark and not e.void for e in read_ledger(still).all)
+
+def tried_step(b:Build, m:Model, still:Still, run:Run, keys:dict, versions:dict)->Step:
     "Make the step of an attempt that moved nothing, and its page"
     d, raw = left_decision(b.store, run)
     when = datetime.fromtimestamp(run.created/1000, timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
     base = d.get('base') if isinstance(d.get('base'), dict) else {}
-    claims = d.get('decision') in ('promoted', 'rolled back', 'reconciled')
+    claims = d.get('decision') in ('promoted', 'rolled back', 'reconciled') and not written_since(still, d)
     s = Step(readable(d.get('at')) or when, 'not in the ledger' if claims else readable(d.get('decision')) or 'judged', readable(run.params.get('alias')),
         versions.get(run.params['manifest']), base.get('version'), '', readable('; '.join(map(str, d.get('reasons') or []))), judged=run.created)
     ref = dict(run_id=run.run_id, digest=run.params.get('evidence', ''))
@@ -484,7 +492,7 @@ def fill(b:Build, m:Model, still:Still)->Model:
     versions = {e.target['manifest']: e.target['version'] for e in m_entries if e.target and e.kind in MOVES}
     decided = [decided_step(b, m, e, runs, keys) for e in m_entries if e.kind in DECIDED]
     for a,z in zip(decided, decided[1:]): z.judged = max(a.judged, z.judged)
-    tried = [tried_step(b, m, r, keys, versions) for r in runs.values() if r.run_id not in named]
+    tried = [tried_step(b, m, still, r, keys, versions) for r in runs.values() if r.run_id not in named]
     m.steps = sorted(decided + tried, key=lambda s: (s.at, s.judged))
     return m
 
