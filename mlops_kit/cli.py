@@ -273,17 +273,17 @@ def demo(a):
     from mlops_kit.demo import demo
     return demo(a.out if a.out != 'runs' else 'mlops-kit-demo', quiet=a.quiet)
 
-# %% ../nbs/15_cli.ipynb #9dbe5e98
 def dossier(a):
-    "Write the page that a reviewer reads, or pages about every model"
-    if bool(a.run) == bool(a.site): raise MlopsKitError('`dossier` needs a run, or a folder for a site, and not both.', 'give the folder of a run, or --site DIR.')
-    if a.site: return site(a)
+    "Write the page that a reviewer reads"
+    if a.site or not a.run: return site(a)
     from mlops_kit.dossier import write_dossier
     return str(write_dossier(a.run))
 
+# %% ../nbs/15_cli.ipynb #9dbe5e98
 def site(a):
     "Write pages about every model of a store"
     from mlops_kit.site import write_site
+    if a.run or not a.site: raise MlopsKitError('`dossier` needs a run, or a folder for a site, and not both.', 'give the folder of a run, or --site DIR.')
     built = write_site(a.site, open_store(a), not (a.quiet or a.json))
     for name, why in built.unread.items(): complain(f'`{name}` cannot be read: {why}.', built.exit_code)
     return built
