@@ -84,7 +84,7 @@ class Step:
     at: str # When
     what: str # Such as `promoted` or `blocked`
     alias: str # That it was about
-    after: int # The version that wanted the alias
+    after: int # The version that wanted the alias; None where the ledger does not know it
     before: int = None # The version that held it
     who: str = ''
     why: str = ''
@@ -97,6 +97,8 @@ class Step:
     judged: int = 0 # When its gates ran, in milliseconds; when it was decided where none did
     @property
     def tone(self): return TONE.get(self.what, 'warn')
+    @property
+    def about(self): return f'version {self.after}' if self.after else 'a version that the ledger does not know'
     @property
     def together(self): return folded(self.gates)
 
@@ -379,7 +381,7 @@ def laid_out(
     wrong = readable(faults_of(folder, ref, keys, e))
     wrong = wrong[:1].upper() + wrong[1:]
     page = write_dossier(folder)
-    trail = b.render('trail', up='../../../../', back='../../', model=m.title, here=f'{s.what}, version {s.after}', entry_page=s.entry_page, seq=s.seq, wrong=wrong)
+    trail = b.render('trail', up='../../../../', back='../../', model=m.title, here=f'{s.what}, {s.about}', entry_page=s.entry_page, seq=s.seq, wrong=wrong)
     write_file(page, framed(page.read_text(encoding='utf-8'), trail))
     return dict(gates={v.gate: v.status for v in read_record(folder).verdicts}, wrong=wrong)
 
@@ -475,10 +477,10 @@ def tried_step(b:Build, m:Model, still:Still, run:Run, keys:dict, versions:dict)
     "Make the step of an attempt that moved nothing, and its page"
     d, raw = left_decision(b.store, run)
     when = datetime.fromtimestamp(run.created/1000, timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
-    base = d.get('base') if isinstance(d.get('base'), dict) else {}
+    base = (d.get('base') if isinstance(d.get('base'), dict) else {}).get('version')
     claims = d.get('decision') in ('promoted', 'rolled back', 'reconciled') and not written_since(still, d)
     s = Step(readable(d.get('at')) or when, 'not in the ledger' if claims else readable(d.get('decision')) or 'judged', readable(run.params.get('alias')),
-        versions.get(run.params['manifest']), base.get('version'), '', readable('; '.join(map(str, d.get('reasons') or []))), judged=run.created)
+        versions.get(run.params['manifest']), base if isinstance(base, int) else None, '', readable('; '.join(map(str, d.get('reasons') or []))), judged=run.created)
     ref = dict(run_id=run.run_id, digest=run.params.get('evidence', ''))
     show_evidence(b, m, s, ref, keys, key_of(m.name, *ref.values(), digest(raw)))
     if claims: s.wrong = 'The decision that lies beside it says that the alias was moved, and no entry of the ledger says so.'
@@ -524,7 +526,7 @@ def alarms_of(m:Model)->list: # `(what, sentence)`
     "List what stands in a frame at the top of a model's page"
     bad = [s for s in m.steps if s.wrong]
     found = [('This model cannot be read.', m.broken), ('The end of its ledger cannot be read.', m.lost), ('Alias and ledger differ.', m.conflict),
-        ('Evidence does not hold.', '; '.join(f'{s.what}, version {s.after}, {s.at}: {s.wrong}' for s in bad))]
+        ('Evidence does not hold.', '; '.join(f'{s.what}, {s.about}, {s.at}: {s.wrong}' for s in bad))]
     return [(what, readable(said[0].upper() + said[1:])) for what,said in found if said]
 
 def facts_of(m:Model)->list: # `(name, value)`

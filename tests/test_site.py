@@ -18,7 +18,7 @@ from mlops_kit.cli import run
 from mlops_kit.core import MlopsKitError, RegistryError, digest
 from mlops_kit.ledger import ledger, make_ledger
 from mlops_kit.site import slug, write_site
-from mlops_kit.store import Store, create_model, set_alias
+from mlops_kit.store import WRITES, Store, create_model, set_alias
 from world import POLICY, PRELOAD, World
 
 TEAM = POLICY.replace('{champion: {gates: [performance]}}', '{champion: {gates: [performance], approvals: {required: 1, roles: [risk]}}}')
@@ -26,7 +26,7 @@ EVIL = '<img src=x onerror=alert(1)>'
 
 
 def grown(folder):
-    "1 and 3 were champion and 3 was rolled back, 2 was refused, 4 waits for Ben; beside it a bare model with a bad name and one with a broken ledger"
+    "1 and 3 were champion and 3 was rolled back, 2 was refused, 4 waits for Ben; beside it a bare model with a bad name and two whose ledgers cannot be read"
     world = World(folder).furnish()
     world.person('Ben Ode', 'risk')
     world.policy.write_text(TEAM)
@@ -41,6 +41,7 @@ def grown(folder):
     assert world.promote('tiny/4').exit_code == 5
     create_model(world.store, EVIL)
     world.store.client.log_param(make_ledger(world.store, 'odd'), 'seq-000001', '{"schema": "mlops_kit/entry/9"}')
+    world.store.client.create_experiment('mlops_kit/ledger/alien')
     return world
 
 
@@ -84,9 +85,11 @@ def dated(root): return {p: p.stat().st_mtime_ns for p in root.rglob('*') if p.i
 
 def test_the_index_says_who_waits(built):
     said = text_of(built.folder/'index.html')
-    assert '3 models: 1 cannot be read, 1 waiting for approval' in said and 'type mlops-kit approve tiny/4' in said
+    assert '4 models: 2 cannot be read, 1 waiting for approval' in said and 'type mlops-kit approve tiny/4' in said
     assert re.search(r'tiny version 1 \d{4}-\d\d-\d\d today ! performance version 4, \d{4}-\d\d-\d\d 1 last', said), said
-    assert (built.models, built.exit_code, [*built.unread]) == (3, 3, ['odd'])
+    assert (built.models, built.exit_code, [*built.unread]) == (4, 3, ['alien', 'odd'])
+    said = text_of(model(built.folder, 'alien'))
+    assert 'alien cannot be read' in said and 'does not say which run is the ledger' in said and 'champion is' not in said
 
 
 def test_a_models_page_tells_every_step(built):
@@ -109,10 +112,11 @@ def test_links_lead_somewhere_and_nothing_is_markup_that_a_stranger_wrote(built)
 
 def test_a_second_build_keeps_what_cannot_have_changed(again):
     root, build = again
-    before = dated(root)
+    before, wrote = dated(root), len(WRITES)
     found = build()
     fresh = {p.relative_to(root).as_posix() for p, at in dated(root).items() if before.get(p) != at}
-    assert fresh == {'index.html', *(f'models/{slug(o)}/index.html' for o in ('tiny', 'odd', EVIL))} and (found.made, found.kept, found.removed) == (4, 7, 0)
+    assert fresh == {'index.html', *(f'models/{slug(o)}/index.html' for o in ('tiny', 'odd', 'alien', EVIL))}
+    assert (found.made, found.kept, found.removed, len(WRITES)) == (5, 7, 0, wrote)
 
 
 def test_what_is_gone_is_removed_and_what_is_damaged_is_made_again(again, monkeypatch):
@@ -124,7 +128,7 @@ def test_what_is_gone_is_removed_and_what_is_damaged_is_made_again(again, monkey
     min(home.glob('entry-*.html')).write_text('half a pa')
     next(home.glob('evidence/*.json')).write_text('{"key"')
     found = build()
-    assert {p.relative_to(root) for p in root.rglob('*')} == whole and found.removed == 2 and found.made == 6
+    assert {p.relative_to(root) for p in root.rglob('*')} == whole and found.removed == 2 and found.made == 7
 
 
 def test_evidence_that_was_touched_or_lost_is_said(world, tmp_path):
@@ -211,7 +215,7 @@ def test_a_killed_build_is_finished_by_the_next(world, built, tmp_path, at):
 def test_the_command(world, built, tmp_path, capsys):
     assert run(['dossier', '--site', str(tmp_path/'site'), '--store', world.address, '--quiet']) == 3
     out, err = capsys.readouterr()
-    assert '3 models, 1 cannot be read' in out and err.startswith('error: `odd` cannot be read: ')
+    assert '4 models, 2 cannot be read' in out and 'error: `odd` cannot be read: ' in err and err.count('\n') == 2
     for words in (['dossier'], ['dossier', 'runs/x', '--site', 'y']):
         with pytest.raises(MlopsKitError, match='not both'): run(words)
     with pytest.raises(MlopsKitError, match='holds other files'): write_site(tmp_path, world.store)
@@ -228,7 +232,7 @@ def test_in_a_real_browser(built):
     PICTURES.mkdir(exist_ok=True)
     home = model(built.folder).parent
     last = max(home.glob('entry-*.html'))
-    pages = dict(index=built.folder/'index.html', model=model(built.folder), entry=last, promotion=next(home.glob('evidence/*/dossier.html')), unread=model(built.folder, 'odd'))
+    pages = dict(index=built.folder/'index.html', model=model(built.folder), entry=last, promotion=next(home.glob('evidence/*/dossier.html')), unread=model(built.folder, 'odd'), broken=model(built.folder, 'alien'))
     with browser(1280) as page:
         for name, path in pages.items():
             page.get(path.as_uri())
@@ -242,9 +246,9 @@ def test_in_a_real_browser(built):
         go = lambda text: page.find_element(By.XPATH, f'//a[normalize-space()="{text}"]').send_keys('\n')
         page.get(pages['index'].as_uri())
         box, seen = page.find_element(By.ID, 'filter'), lambda: [o.text.split('\n')[0] for o in page.find_elements(By.CSS_SELECTOR, '#models tbody th') if o.is_displayed()]
-        assert len(seen()) == 3
+        assert len(seen()) == 4
         box.send_keys('TIN 1')
-        assert seen() == ['tiny'] and page.find_element(By.ID, 'found').text == '1 of 3 models'
+        assert seen() == ['tiny'] and page.find_element(By.ID, 'found').text == '1 of 4 models'
         for text, where in [('tiny', home/'index.html'), ('dossier', None), ('tiny', home/'index.html'), (last.stem.replace('entry-', 'entry ').replace(' 0000', ' ').replace(' 0', ' '), last), ('All models', pages['index'])]:
             go(text)
             assert where is None and '/dossier.html' in page.current_url or where and page.current_url == where.as_uri(), page.current_url
