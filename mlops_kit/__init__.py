@@ -37,6 +37,7 @@ Modules:
 - `mlops_kit.requirements`: Three frameworks, point by point: which gate of this run speaks to it, in which file, with which digest; and what nothing here answers.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
 - `mlops_kit.selftest`: Known faults are put into a copy of the candidate or of its data, and each has to be caught by a gate that is meant to catch it.
+- `mlops_kit.site`: A folder of plain pages about every model of a store: who is champion, what waits, and a page for each promotion.
 - `mlops_kit.slices`: Groups of rows by the values of columns: named, large enough to judge, and none dropped in silence.
 - `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
 - `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""

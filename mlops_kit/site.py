@@ -534,7 +534,8 @@ def facts_of(m:Model)->list: # `(name, value)`
     count = lambda kind: sum(e.kind == kind and not e.void for e in m.entries)
     p, back = m.policy, m.backs[-1] if m.backs else None
     rules = [('owner', p.owner or '–'), ('task', f'{p.task}: {p.target}'), ('policy', f'`{p.digest[:16]}…`')] if p else [('policy', 'none is pinned')]
-    return [('champion, as far as the ledger can be read' if m.lost else 'champion', f'{m.champion}, {m.age}' if m.age else 'none'), ('promotions', count('promote')), ('rollbacks', f'{len(m.backs)}, the last {back.at[:10]}' if back else 'none')] + rules
+    who = 'champion, as far as the ledger can be read' if m.lost else 'champion by the ledger' if m.conflict else 'champion'
+    return [(who, f'{m.champion}, {m.age}' if m.age else 'none'), ('promotions', count('promote')), ('rollbacks', f'{len(m.backs)}, the last {back.at[:10]}' if back else 'none')] + rules
 
 # %% ../nbs/13a_site.ipynb #b77a5f3b
 def model_page(b:Build, m:Model)->str: # HTML
@@ -580,7 +581,8 @@ def index_page(b:Build, models)->str: # HTML
     mark = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     backs = [s for m in models for s in m.backs]
     facts = [('store', b.store.uri), ('written', b.at), ('models with a champion', sum(bool(m.since) for m in models)),
-        ('promotions', sum(s.what == 'promoted' for m in models for s in m.steps)), ('rollbacks', f'{len(backs)}, the last {max(s.at for s in backs)[:10]}' if backs else 'none')]
+        ('promotions', sum(s.what == 'promoted' for m in models for s in m.steps)), ('rollbacks', f'{len(backs)}, the last {max(s.at for s in backs)[:10]}' if backs else 'none'),
+        ('approvals waiting', sum(bool(m.need) and m.need[1] == 'approval waits' for m in models))]
     return b.render('index', key=b.at, tone='inconclusive', headline=index_sentence(models), facts=facts, models=models,
         needy=[m for m in models if m.need], script=Markup(script), allowed=f"'sha256-{mark}'")
 
