@@ -12,12 +12,13 @@ Docs: https://mlops-kit.github.io/mlops_kit/site.html.md"""
 
 # %% auto #0
 __all__ = ['SITE_SCHEMA', 'SITE_FILE', 'SAYS', 'DECIDED', 'MOST_ROWS', 'slug', 'readable', 'look_of', 'key_of', 'is_made_of',
-           'Step', 'folded', 'Still', 'Alias', 'alias_of', 'Model', 'need_of', 'safe_command', 'lost_entries', 'ago',
-           'read_model', 'site_folder', 'Build', 'rendered', 'put', 'entry_sentence', 'signed_by', 'named_by',
-           'entry_facts', 'write_entry_page', 'shelf', 'faults_of', 'framed', 'laid_out', 'read_note', 'show_evidence',
-           'replaced', 'kept_runs', 'pinned_keys', 'decided_step', 'left_decision', 'written_since', 'tried_step',
-           'fill', 'rows_of', 'timelines', 'headline_of', 'alarms_of', 'facts_of', 'model_page', 'unread_model',
-           'build_model', 'index_sentence', 'index_page', 'sweep', 'removed', 'Site', 'write_site']
+           'Step', 'folded', 'Still', 'Alias', 'alias_of', 'Model', 'need_of', 'next_command', 'safe_command',
+           'lost_entries', 'ago', 'read_model', 'site_folder', 'Build', 'rendered', 'put', 'entry_sentence',
+           'signed_by', 'named_by', 'entry_facts', 'write_entry_page', 'shelf', 'faults_of', 'framed', 'laid_out',
+           'read_note', 'show_evidence', 'replaced', 'kept_runs', 'pinned_keys', 'decided_step', 'left_decision',
+           'written_since', 'tried_step', 'fill', 'rows_of', 'timelines', 'headline_of', 'alarms_of', 'facts_of',
+           'model_page', 'unread_model', 'build_model', 'index_sentence', 'index_page', 'sweep', 'removed', 'Site',
+           'write_site']
 
 # %% ../nbs/13a_site.ipynb #93f16e7f
 import base64, hashlib, json, os, re, shutil, sys
@@ -153,6 +154,7 @@ class Model:
     broken: str = '' # Why it cannot be read
     lost: str = '' # Why its newest entries cannot be read
     conflict: str = '' # How alias and ledger differ
+    undone: str = '' # What was decided and not carried out
     champion: str = '' # Such as `version 3`
     since: str = '' # When that was decided
     age: str = '' # How long ago
@@ -177,7 +179,7 @@ class Model:
     @property
     def need(self): return need_of(self)
     @property
-    def matter(self): return self.unread or self.conflict or self.waits
+    def matter(self): return self.unread or self.conflict or self.undone or self.waits
 
 # %% ../nbs/13a_site.ipynb #7db5d717
 def need_of(
@@ -187,7 +189,15 @@ def need_of(
     if m.unread: return 'error', 'cannot be read'
     if m.conflict: return 'error', 'conflict'
     if m.then.startswith('mlops-kit approve'): return 'inconclusive', 'approval waits'
-    return ('warn', 'not carried out') if any(a.tone == 'inconclusive' for a in m.aliases) else None
+    return ('warn', 'not carried out') if m.undone else None
+
+def next_command(
+    name:str, # Of a model
+    torn:str, # How alias and ledger differ
+    lost:str, # Why the end of the ledger cannot be read
+)->str:
+    "Say what to type before anything else"
+    return f'mlops-kit verify {name}' if lost else f'mlops-kit reconcile {name} --reason "…"' if torn else f'mlops-kit status {name}'
 
 def safe_command(
     name:str, # Of a model
@@ -228,10 +238,10 @@ def read_model(
     champion, candidate = heads.get('champion'), heads.get('candidate')
     waits, then = waiting(store, name, champion, candidate and candidate.target, still)
     torn = next((s for s in states.values() if s.startswith('conflict')), '').removeprefix('conflict: ')
-    lost = lost_entries(seen.all)
-    if torn or lost: then = f'mlops-kit verify {name}' if lost else f'mlops-kit reconcile {name} --reason "…"'
+    lost, undone = lost_entries(seen.all), next((f'`{a}` was moved by the ledger, and MLflow has not followed yet' for a,s in states.items() if s == 'behind'), '')
+    if torn or lost or undone: then = next_command(name, torn, lost)
     known = [alias_of(a, heads.get(a), there.get(a), states.get(a, '')) for a in sorted({*heads, *there})]
-    m = Model(name, '', lost, readable(torn), f'version {champion.target["version"]}' if champion else 'none', champion.at if champion else '',
+    m = Model(name, '', lost, readable(torn), readable(undone), f'version {champion.target["version"]}' if champion else 'none', champion.at if champion else '',
         ago(champion.at, at) if champion else '', readable(waits), safe_command(name, then), known, seen.all)
     m.waived = [readable(o) for o in waived_now(still, seen.all, [e.target for e in (champion, candidate) if e])]
     m.head, m.policy = f'{seen.chain.seq - 1}:{seen.chain.previous}', policy_of(seen.pinned()) if seen.pinned() else None
@@ -290,8 +300,8 @@ def put(
     b.made += 1
 
 # %% ../nbs/13a_site.ipynb #0d97f932
-SAYS = dict(promote='{v} is {alias}{instead}.', rollback='{v} is {alias} again{instead}, after its files were verified.',
-    adopt='{v} was {alias} when the ledger began; no gate has judged it.', reconcile='{v} is {alias}, as the ledger says; somebody had moved the alias.')
+SAYS = dict(promote='{v} is {alias}{instead}.', rollback='{v} is {alias} again{instead}.',
+    adopt='{v} was {alias} when the ledger began; no gate has judged it.', reconcile='{v} is {alias}, as the ledger says; alias and ledger had differed.')
 
 def entry_sentence(
     e, # `Entry` that moved an alias
