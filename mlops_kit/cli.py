@@ -285,7 +285,7 @@ def site(a):
     from mlops_kit.site import write_site
     if a.run or not a.site: raise MlopsKitError('`dossier` needs a run, or a folder for a site, and not both.', 'give the folder of a run, or --site DIR.')
     built = write_site(a.site, open_store(a), not (a.quiet or a.json))
-    for name, why in built.unread.items(): complain(f'`{name}` cannot be read: {why}.', built.exit_code)
+    for name, why in built.unread.items(): complain(f'`{name}`: {why.rstrip(".")}.', built.exit_code)
     return built
 
 # %% ../nbs/15_cli.ipynb #3b719b96

@@ -144,6 +144,7 @@ def test_evidence_that_was_touched_or_lost_is_said(world, tmp_path):
         other.rename(other.with_name('hidden'))
         found = write_site(tmp_path/'site', world.store)
         page, home = text_of(model(found.folder)), model(found.folder).parent
+        assert '1 with evidence that does not hold' in text_of(found.folder/'index.html') and 'tiny' in found.unread
         assert 'Evidence does not hold.' in page and 'does not hold' in page and 'the alias was moved, and no entry of the ledger says so' in page
         assert 'The evidence is not here.' in text_of(home/f'entry-{entries[1].seq:06d}.html') and astray(found.folder) == []
         assert any('This evidence does not hold. The evidence is not as it was signed' in text_of(p) for p in home.glob('evidence/*/dossier.html'))
@@ -215,7 +216,7 @@ def test_a_killed_build_is_finished_by_the_next(world, built, tmp_path, at):
 def test_the_command(world, built, tmp_path, capsys):
     assert run(['dossier', '--site', str(tmp_path/'site'), '--store', world.address, '--quiet']) == 3
     out, err = capsys.readouterr()
-    assert '4 models, 2 cannot be read' in out and 'error: `odd` cannot be read: ' in err and err.count('\n') == 2
+    assert '4 models, 2 cannot be read or believed' in out and 'error: `odd`: entry 1 of its ledger' in err and err.count('\n') == 2
     for words in (['dossier'], ['dossier', 'runs/x', '--site', 'y']):
         with pytest.raises(MlopsKitError, match='not both'): run(words)
     with pytest.raises(MlopsKitError, match='holds other files'): write_site(tmp_path, world.store)
