@@ -103,13 +103,30 @@ def performance_section(found):
             f'with their intervals in {found["cpu"]:.2f} CPU-seconds (goal: under {found["goal"]}); the values alone by scikit-learn take {found["scikit_learn"]:.2f}.\n')
 
 
+def dossier_section(found):
+    "What a page for reviewers costs"
+    names = dict(read='reading and validating the same files', write='writing the dossier', notebook='one executed notebook by nbconvert')
+    rows = [['', 'CPU-s', 'without imports']] + [[names[k], f'{o["cpu"]:.2f}', f'{o["work"]:.2f}'] for k, o in found['steps'].items()]
+    return (f'## The dossier: `dossier.py`\n\n{found["gates"]} gates, {found["checks"]} checks, {found["drawings"]} drawings: a page of {found["kilobytes"]} KB in {found["steps"]["write"]["cpu"]:.2f} CPU-seconds, '
+            f'imports included; the goal is under {found["goal"]}. That is {found["ratio"]["read"]:.1f} times reading and validating what it shows, and {found["ratio"]["notebook"]:.2f} times one notebook by nbconvert.\n\n{table(rows)}')
+
+
+def site_section(found):
+    "What the pages about a whole registry cost"
+    rows = [['models', 'promotions', 'pages', 'CPU-s, first build', 'per promotion, ms', 'CPU-s, second build', 'questions to the store, first', 'second']]
+    rows += [[f'{o["models"]:,}', f'{o["promotions"]:,}', f'{o["pages"]:,}', f'{o["cpu"]:.1f}', f'{1000*o["cpu"]/o["promotions"]:.0f}', f'{o["again"]:.1f}', f'{o["questions"]:,}', f'{o["questions_again"]:,}'] for o in found['rows']]
+    grows = f' It grows with the power {found["exponent"]:.2f} of the number of promotions, the second build with {found["exponent_again"]:.2f}; the goal is at most {found["goal"]}.' if 'exponent' in found else ''
+    return (f'## The site of a registry: `site.py`\n\nAn index, a page a model, and for each promotion a whole dossier from evidence that is fetched, hashed and verified; imports are not counted.{grows} '
+            f'The second build keeps the pages about entries and evidence that cannot have changed.\n\n{table(rows)}')
+
+
 def fill(folder=HERE):
     "Replace what follows the mark in the README by the figures that there are"
     readme = Path(folder)/'README.md'
     above = readme.read_text(encoding='utf-8').partition(BELOW)[0]
     there = [(k, Path(folder)/f'out/{k}.json') for k in TITLES]
     parts = [section(k, json.loads(p.read_text(encoding='utf-8'))) for k, p in there if p.exists()]
-    more = dict(rollback=rollback_section, seven=seven_section, performance=performance_section, fairness=fairness_section, alarms=alarms_section)
+    more = dict(rollback=rollback_section, seven=seven_section, dossier=dossier_section, site=site_section, performance=performance_section, fairness=fairness_section, alarms=alarms_section)
     parts += [told(json.loads(p.read_text(encoding='utf-8'))) for told, p in ((f, Path(folder)/f'out/{k}.json') for k, f in more.items()) if p.exists()]
     readme.write_text(above + BELOW + '\n\n' + '\n'.join(parts), encoding='utf-8')
 

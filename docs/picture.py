@@ -12,7 +12,7 @@ def main(story):
     pages = sorted(Path(story).resolve().glob('runs/*/dossier.html'))
     if not pages: sys.exit(f'no dossier in {story}. Hint: make demo')
     with TemporaryDirectory() as profile:
-        subprocess.run(['chromium', *FLAGS, f'--user-data-dir={profile}', '--window-size=1200,1500', f'--screenshot={ROOT}/docs/dossier.png', pages[1].as_uri()],
+        subprocess.run(['chromium', *FLAGS, f'--user-data-dir={profile}', '--window-size=1200,1850', f'--screenshot={ROOT}/docs/dossier.png', pages[1].as_uri()],
                        check=True, capture_output=True)
 
 

@@ -21,6 +21,7 @@ Modules:
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
 - `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
 - `mlops_kit.governance`: What has to be written down about a version before somebody signs for it.
+- `mlops_kit.graph`: Boxes from left to right and the lines between them: sources, tables, a version, what judged it, and the alias that names it.
 - `mlops_kit.importance`: Permutation importance, measured once when a version is registered: what it costs the model to lose a column, and how far its answers move.
 - `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
@@ -33,8 +34,10 @@ Modules:
 - `mlops_kit.quality`: Missing, infinite and empty values, categories and numbers never seen, columns that stopped varying, too few rows, a training table too clean: measured against training.
 - `mlops_kit.registry`: Register a model with everything that a later judgement rests on, find it again by name, and load nothing but the very bytes that were registered.
 - `mlops_kit.report`: Evidently's own page, of our checks or of a report of your own, computed from profiles: no row is read that need not be.
+- `mlops_kit.requirements`: Three frameworks, point by point: which gate of this run speaks to it, in which file, with which digest; and what nothing here answers.
 - `mlops_kit.runner`: Run gate notebooks side by side and believe only what they wrote, for this run, about these bytes.
 - `mlops_kit.selftest`: Known faults are put into a copy of the candidate or of its data, and each has to be caught by a gate that is meant to catch it.
+- `mlops_kit.site`: A folder of plain pages about every model of a store: who is champion, what waits, and a page for each promotion.
 - `mlops_kit.slices`: Groups of rows by the values of columns: named, large enough to judge, and none dropped in silence.
 - `mlops_kit.store`: Every call to MLflow stands on this page: model files, versions, aliases, write-once params, runs, and one line for each way a store can fail.
 - `mlops_kit.table`: One small interface over files, frames and databases: columns with kinds, rows, digests, batches and aggregates."""

@@ -10,8 +10,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 __all__ = ['OPTIONS', 'COMMON', 'ACT', 'READ', 'COMMANDS', 'OWN', 'Parser', 'add_command', 'parser', 'open_store', 'tell',
            'given', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried', 'approve', 'reject', 'withdraw', 'word',
            'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status',
-           'history', 'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged',
-           'new_key', 'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
+           'history', 'register', 'demo', 'dossier', 'site', 'init', 'new_file', 'start_of', 'inferred', 'new_gate',
+           'packaged', 'new_key', 'junit', 'plain_warnings', 'code_of', 'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, sys
@@ -83,9 +83,10 @@ READ = {
     'status': ('say who is champion, what waits, and what to type next', ['name?'], 'mlops-kit status flight-delay'),
     'history': ('list who decided what, when, on which evidence', ['name', '--all'], 'mlops-kit history flight-delay'),
     'verify': ('check every promise of a model again, or of an exported bundle', ['name?', '--head', '--keys', '--export', '--bundle'], 'mlops-kit verify flight-delay --export flight-delay.zip'),
-    'dossier': ('write the page that a reviewer reads', ['run'], 'mlops-kit dossier runs/20130901T120000Z-1a2b3c')}
+    'dossier': ('write the page that a reviewer reads, or pages about every model', ['run?', '--site'], 'mlops-kit dossier runs/20130901T120000Z-1a2b3c')}
 COMMANDS = ACT | READ
 OPTIONS |= {
+    '--site': dict(help='write a site about every model of the store into this folder instead', metavar='DIR'),
     '--head': dict(help='the head that was kept elsewhere, as `verify` printed it: it shows what was cut off or replaced since', metavar='SEQ:DIGEST'),
     '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
     '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
@@ -274,8 +275,18 @@ def demo(a):
 
 def dossier(a):
     "Write the page that a reviewer reads"
+    if a.site or not a.run: return site(a)
     from mlops_kit.dossier import write_dossier
     return str(write_dossier(a.run))
+
+# %% ../nbs/15_cli.ipynb #9dbe5e98
+def site(a):
+    "Write pages about every model of a store"
+    from mlops_kit.site import write_site
+    if a.run or not a.site: raise MlopsKitError('`dossier` needs a run, or a folder for a site, and not both.', 'give the folder of a run, or --site DIR.')
+    built = write_site(a.site, open_store(a), not (a.quiet or a.json))
+    for name, why in built.unread.items(): complain(f'`{name}`: {why.rstrip(".")}.', built.exit_code)
+    return built
 
 # %% ../nbs/15_cli.ipynb #3b719b96
 def init(a):

@@ -1,6 +1,8 @@
 "Open a page in a real browser, as a reader would, with the network watched."
+import base64
 import json
 import os
+import re
 import shutil
 import time
 from contextlib import contextmanager
@@ -52,6 +54,31 @@ def settle(page, timeout=20):
         time.sleep(.4)
         height = page.execute_script('return Math.max(document.documentElement.scrollHeight, document.body ? document.body.scrollHeight : 0)')
     return height
+
+
+def axe(page):
+    "What axe-core finds on the open page, as `(impact, rule, how many, the first)`; the wheel that brings its script needs no network"
+    from importlib.metadata import PackageNotFoundError, files
+    try: script = next(f for f in files('selenium-axe-python') if f.name == 'axe.min.js').read_text()
+    except PackageNotFoundError: pytest.skip('no axe-core here; `pip install selenium-axe-python` brings it')
+    page.execute_script(script)
+    found = page.execute_async_script('const done = arguments[0]; axe.run(document).then(done, e => done({error: String(e)}))')
+    assert 'error' not in found, found
+    assert len(found['passes']) > 10, 'axe-core looked at next to nothing'
+    return [(o['impact'], o['id'], len(o['nodes']), o['nodes'][0]['html'][:200]) for o in found['violations']]
+
+
+def paper(page):
+    "The open page as a PDF: its bytes, and how many sheets it takes"
+    pdf = base64.b64decode(page.execute_cdp_cmd('Page.printToPDF', dict(preferCSSPageSize=True, printBackground=True))['data'])
+    return pdf, len(re.findall(rb'/Type\s*/Page\b', pdf))
+
+
+def beyond(page):
+    "What sticks out on the right, or is cut off in a box that does not scroll"
+    return page.execute_script("""const wide = document.documentElement.clientWidth + 1, seen = e => !e.closest('.unseen, .skip') && e.checkVisibility();
+        const boxed = e => { for (let p = e.parentElement; p; p = p.parentElement) if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return true; return false };
+        return [...document.querySelectorAll('body *')].filter(e => seen(e) && !boxed(e) && e.getBoundingClientRect().right > wide).map(e => e.outerHTML.slice(0, 150))""")
 
 
 def screenshot_and_requests(html_path, png_path, width=1300, click=None):

@@ -26,3 +26,12 @@ def test_a_good_page_is_pictured_whole(tmp_path):
     requests, text = screenshot_and_requests(tmp_path/'page.html', tmp_path/'page.png', click='more')
     assert len(requests) == 1 and 'open' in text
     assert int.from_bytes((tmp_path/'page.png').read_bytes()[20:24], 'big') > 3000
+
+
+@pytest.mark.slow
+def test_a_page_that_not_all_can_read_is_noticed(tmp_path):
+    from browser import axe, beyond, browser, paper
+    (tmp_path/'page.html').write_text('<!DOCTYPE html><html><title>x</title><main><h1>x</h1><img src="data:,"><p style="color:#bbb">faint</p><div style="width:3000px">wide</div></main></html>')
+    with browser() as page:
+        page.get((tmp_path/'page.html').as_uri())
+        assert {o[1] for o in axe(page)} >= {'image-alt', 'color-contrast', 'html-has-lang'} and len(beyond(page)) == 1 and paper(page)[1] == 1

@@ -35,7 +35,7 @@ def built(tmp_path_factory):
 def test_gates_schemas_and_templates_travel_inside(built):
     wheel, sdist = built
     inside = zipfile.ZipFile(wheel).namelist()
-    for name in ('promotion_gates/drift.ipynb', 'data/verdict.schema.json', 'data/run.schema.json', 'data/dossier.html.j2', 'data/flights.policy.yaml'):
+    for name in ('promotion_gates/drift.ipynb', 'data/verdict.schema.json', 'data/run.schema.json', 'data/dossier.html.j2', 'data/dossier_gates.html.j2', 'data/flights.policy.yaml'):
         assert f'mlops_kit/{name}' in inside
     assert any(n.endswith('/promotion_gates/drift.ipynb') for n in tarfile.open(sdist).getnames())
 
