@@ -1,0 +1,80 @@
+"What a terminal shows: width, colour, silence, help whose examples run, and completion."
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from mlops_kit import cli
+from mlops_kit.core import Check, Verdict, Verdicts, text_table
+from world import World
+
+SHOW = '''
+import sys
+from mlops_kit import cli
+from mlops_kit.core import Check, Verdict, Verdicts
+cli.gate = lambda a: Verdicts([Verdict('drift', [Check('drift:wind', 'fail', 'the wind fell ' * 12, 'above_bound', value=.3, bound=.1)]), Verdict('quality', [Check('q', 'pass', 'fine')])])
+cli.main(sys.argv[1:])
+'''
+COLOUR = re.compile(r'\x1b\[[0-9;]*m')
+
+
+def at_terminal(*args, size=None, **env):
+    "Run a command on a terminal of its own: exit code and what stands on it"
+    master, slave = pty.openpty()
+    if size: __import__('termios').tcsetwinsize(slave, size)
+    clean = {k: v for k, v in os.environ.items() if k not in ('TERM', 'COLUMNS', 'LINES')}
+    p = subprocess.Popen([sys.executable, '-c', SHOW, *args], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=clean | dict(TERM='xterm') | env)
+    os.close(slave)
+    shown = b''
+    while True:
+        try: piece = os.read(master, 65536)
+        except OSError: break
+        if not piece: break
+        shown += piece
+    os.close(master)
+    return p.wait(), shown.decode().replace('\r\n', '\n')
+
+
+def test_colour_is_for_terminals():
+    code, shown = at_terminal('gate', 'tiny/3')
+    assert code == 1 and '\x1b[31m✗\x1b[0m' in shown and '\x1b[31mfail\x1b[0m' in shown and '\x1b[32mpass\x1b[0m' in shown
+    plain = COLOUR.sub('', shown)
+    for env in (dict(NO_COLOR='1'), dict(TERM='dumb'), dict(NO_COLOR='1', FORCE_COLOR='1'), dict(CLICOLOR='0')): assert at_terminal('gate', 'tiny/3', **env) == (1, plain), env
+    assert json.loads(at_terminal('gate', 'tiny/3', '--json')[1])['exit_code'] == 1
+    assert '\x1b[1;31merror\x1b[0m: ' in at_terminal('gate')[1]
+
+
+def test_a_file_gets_colour_only_where_it_is_asked_for():
+    piped = lambda **env: subprocess.run([sys.executable, '-c', SHOW, 'gate', 'tiny/3'], capture_output=True, text=True, env=os.environ | env)
+    assert not COLOUR.search(piped().stdout) and COLOUR.search(piped(FORCE_COLOR='1').stdout) and not COLOUR.search(piped(FORCE_COLOR='0').stdout)
+    p = piped(PYTHONIOENCODING='ascii', LC_ALL='C', PYTHONUTF8='0')
+    assert p.returncode == 1 and '\\u2717' in p.stdout and not p.stderr, 'a verdict was lost because a log cannot show its mark'
+
+
+@pytest.mark.parametrize('size', [(24, 60), (24, 80), (30, 120)], ids=lambda s: f'{s[1]}')
+def test_tables_fit_the_terminal(size):
+    code, shown = at_terminal('gate', 'tiny/3', size=size, NO_COLOR='1')
+    assert max(map(len, shown.splitlines())) <= size[1] and ' '.join(shown.split()).count('the wind fell') == 12
+
+
+def test_no_table_is_wider_than_it_may_be():
+    rows = [['', 'check', 'value', 'what was found'], ['✗', 'a_very_long_name_of_a_column_that_nobody_can_break:wind', '0.123456', 'word ' * 40], ['✓', 'short', '', '']]
+    for width in range(20, 140, 7):
+        shown = text_table(rows, width)
+        assert all(len(o) <= width for o in shown.splitlines()) and shown.count('word') == 40
+    assert len(text_table(rows, 400).splitlines()) == 4 and text_table([['only']], 20) == 'only\n────'
+
+
+def test_help_leaves_examples_as_they_are_typed(monkeypatch, capsys):
+    monkeypatch.setenv('COLUMNS', '60')
+    for name, (_, _, example) in cli.COMMANDS.items():
+        with pytest.raises(SystemExit): cli.parser().parse_args([name, '--help'])
+        shown = capsys.readouterr().out
+        assert f'example:\n  {example}\n' in shown
+        assert [o for o in shown.splitlines() if len(o) > 60 and example not in o] == []
