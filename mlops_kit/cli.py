@@ -11,8 +11,9 @@ __all__ = ['OPTIONS', 'COMMON', 'REPORTS', 'ACT', 'READ', 'COMMANDS', 'OWN', 'AN
            'wants_colour', 'coloured', 'show', 'open_store', 'tell', 'bars', 'given', 'dest', 'gate', 'promote',
            'rollback', 'replaced_gates', 'tried', 'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in', 'inbox',
            'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history', 'register', 'demo',
-           'dossier', 'init', 'new_file', 'start_of', 'inferred', 'new_gate', 'packaged', 'new_key', 'report_files',
-           'judged_report', 'say_notes', 'plain_warnings', 'code_of', 'json_of', 'run', 'main', 'complain']
+           'dossier', 'init', 'new_file', 'start_of', 'inferred', 'workflows', 'ci_here', 'new_gate', 'packaged',
+           'new_key', 'report_files', 'judged_report', 'say_notes', 'plain_warnings', 'code_of', 'json_of', 'run',
+           'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, re, sys
@@ -64,13 +65,14 @@ OPTIONS |= {
     '--transformation': dict(help='how the training table was made: a sentence, or the script', metavar='TEXT'),
     '--fairness': dict(help='why nobody has to be asked about fairness, where that is so', metavar='TEXT'),
     '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
+    '--ci': dict(help='whose workflow to write: github, gitlab or both; gitlab where the remote is named so, else github', choices=['github', 'gitlab', 'both'], metavar='WHOSE'),
     '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
 
 # %% ../nbs/15_cli.ipynb #2197feea
 COMMON = ['--store', '--json', '--quiet']
 REPORTS = ['--junit', '--markdown', '--sarif', '--code-quality']
 ACT = {
-    'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
+    'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--ci', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--sources', '--intended-use', '--limits', '--transformation', '--fairness', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--self-test', *REPORTS], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
@@ -331,7 +333,8 @@ def init(a):
     if a.gate: return new_gate(a.gate, Path('promotion_gates'))
     for o in ('name', 'target'): wanted(a, o)
     texts = start_of(a)
-    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *new_key(Path('keys'), a.person, a.role)])
+    also = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
+    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *also, *new_key(Path('keys'), a.person, a.role)])
 
 def new_file(path, text):
     "Write a file unless it exists"
@@ -344,15 +347,13 @@ def new_file(path, text):
 # %% ../nbs/15_cli.ipynb #b7c9eb73
 def start_of(a)->dict: # Path to text
     "Write what a project starts with"
-    from mlops_kit import __version__
     from mlops_kit.core import schema
-    from mlops_kit.policy import policy_text, quoted
+    from mlops_kit.policy import policy_text
     from mlops_kit.registry import check_name
     check_name(a.name)
     table, contract = inferred(a) if a.train else (None, None)
     policy = policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody'), table.names if table else ())
-    workflow = packaged('workflow.yml').replace(': NAME', f': {quoted(a.name)}').replace('VERSION', __version__)
-    files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n', '.github/workflows/mlops-kit.yml': workflow}
+    files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n'} | workflows(a.name, a.ci or ci_here())
     return files | ({f'contracts/{a.name}.odcs.yaml': contract} if contract else {})
 
 def inferred(a)->tuple: # `Table` and the contract's text
@@ -362,6 +363,25 @@ def inferred(a)->tuple: # `Table` and the contract's text
     table = open_table(a.train)
     if a.target not in table.names: raise unknown('column', a.target, table.names, hint='give the column to predict as `--target`.')
     return table, infer_contract(table, a.name)
+
+# %% ../nbs/15_cli.ipynb #99b94133
+def workflows(
+    name:str, # The registered model
+    ci:str, # github, gitlab or both
+)->dict: # Path to text
+    "Write the jobs of continuous integration"
+    from pathlib import Path
+    from mlops_kit import __version__
+    from mlops_kit.policy import quoted
+    made = lambda file: packaged(file).replace(': NAME', f': {quoted(name)}').replace('VERSION', __version__)
+    taken = (old := Path('.gitlab-ci.yml')).exists() and 'mlops-kit' not in old.read_text(encoding='utf-8', errors='replace')
+    files = dict(github=('.github/workflows/mlops-kit.yml', 'workflow.yml'), gitlab=('.gitlab/mlops-kit.yml' if taken else str(old), 'gitlab.yml'))
+    return {path: made(file) for who,(path, file) in files.items() if ci in (who, 'both')}
+
+def ci_here()->str: # github or gitlab
+    "Tell whose continuous integration the repository is for"
+    from mlops_kit.lineage import git
+    return 'gitlab' if 'gitlab' in (git('remote', 'get-url', 'origin') or '') else 'github'
 
 # %% ../nbs/15_cli.ipynb #2a09b04f
 def new_gate(name, folder):

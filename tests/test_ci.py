@@ -1,14 +1,21 @@
 "What a CI job shows: every format says what the command said, and what data says stays text."
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 
 from mlops_kit import ci_output, cli
 from mlops_kit.core import Check, MlopsKitError, Verdict, Verdicts
 from mlops_kit.promotion import Decision
+from world import World
 
 WHO = dict(name='tiny', version=3)
 FINDINGS = dict(
@@ -138,3 +145,84 @@ def test_a_command_without_a_verdict_says_so_in_the_log(tmp_path, monkeypatch, c
     with pytest.raises(SystemExit) as e: cli.main(['gate', 'tiny/3', '--jobs', 'two'])
     out, err = capsys.readouterr()
     assert e.value.code == 2 and not out and '::error title=mlops-kit%3A exit code 2::argument --jobs' in err and 'exit code 2' in (tmp_path/'summary.md').read_text()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    "A world with one version, and what `init` writes beside it"
+    world = World(tmp_path/'w').furnish()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    monkeypatch.chdir(world.folder)
+    assert cli.run(['init', 'tiny', '--target', 'late', '--ci', 'both']) == 0
+    return world
+
+
+def test_init_writes_jobs_that_linters_accept(project, tmp_path):
+    "The schemas are those that check-jsonschema ships; zizmor looks for ways to abuse a workflow; actionlint runs where it is installed"
+    bin, github = Path(sys.executable).parent, '.github/workflows/mlops-kit.yml'
+    policy = tmp_path/'zizmor.yml' # Hashes of actions would age in a file that is the user's
+    policy.write_text('rules: {unpinned-uses: {config: {policies: {"actions/*": ref-pin}}}}')
+    schema = lambda name, *args: [sys.executable, '-m', 'check_jsonschema', '--builtin-schema', f'vendor.{name}', *args]
+    zizmor, actionlint = shutil.which('zizmor') or str(bin/'zizmor'), shutil.which('actionlint')
+    commands = [schema('github-workflows', github), schema('gitlab-ci', '--data-transform', 'gitlab-ci', '.gitlab-ci.yml'), [zizmor, '--offline', '--config', str(policy), github]]
+    for c in commands + ([[actionlint, github]] if actionlint else []):
+        p = subprocess.run(c, capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout + p.stderr
+    with open(github) as f: assert 'tiny' == yaml.safe_load(f)['env']['MODEL']
+
+
+def test_init_knows_whose_jobs_to_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(tmp_path.parent/f'{tmp_path.name}.pem'))
+    subprocess.run('git init -q . && git remote add origin https://gitlab.example/a/b.git', shell=True, check=True)
+    Path('.gitlab-ci.yml').write_text('build: {script: [make]}\n')
+    assert cli.run(['init', 'tiny', '--target', 'late']) == 0 and 'include: {local: .gitlab/mlops-kit.yml}' in capsys.readouterr().out
+    assert Path('.gitlab-ci.yml').read_text() == 'build: {script: [make]}\n' and yaml.safe_load(Path('.gitlab/mlops-kit.yml').read_text())['gates'] and not Path('.github').exists()
+    for words in (['--ci', 'github'], ['--ci', 'both']): assert cli.run(['init', 'tiny', '--target', 'late', *words]) == 0
+    assert Path('.github/workflows/mlops-kit.yml').exists()
+
+
+FAKE_GH = '''#!/bin/sh
+echo "$@" >> gh.log
+case "$*" in *--paginate*) cat old-comment 2>/dev/null; exit 0;; esac
+'''
+
+
+@pytest.mark.slow
+def test_the_jobs_of_init_run_here(project, tmp_path):
+    "Every command of both files, in their order, with the variables that a runner would give"
+    world, bin = project, tmp_path/'bin'
+    bin.mkdir()
+    (bin/'gh').write_text(FAKE_GH)
+    (bin/'gh').chmod(0o755)
+    world.register()
+    values = {'vars.MLOPS_KIT_DATA': world.data, 'secrets.MLFLOW_TRACKING_URI': world.address, 'secrets.MLOPS_KIT_KEY': world.key.read_text(), 'github.token': 't', 'github.event.pull_request.number': 7}
+    env = {k: v for k, v in os.environ.items() if k != 'MLOPS_KIT_KEY'} | dict(PATH=f'{bin}:{Path(sys.executable).parent}:{os.environ["PATH"]}', GITHUB_ACTIONS='true', GITHUB_REPOSITORY='a/b',
+        GITHUB_SHA='c0ffee', CI_COMMIT_SHA='c0ffee', RUNNER_TEMP=str(tmp_path), GITHUB_ENV=str(tmp_path/'env'), GITHUB_STEP_SUMMARY=str(tmp_path/'summary.md'))
+    told = lambda d: {k: re.sub(r'\$\{\{ (.*?) \}\}', lambda m: str(values[m[1]]), str(v)) for k, v in d.items()}
+    def sh(line, **more):
+        kept = dict(o.split('=', 1) for o in (tmp_path/'env').read_text().splitlines()) if (tmp_path/'env').exists() else {}
+        if line.startswith('pip install'): return
+        p = subprocess.run(['bash', '-eo', 'pipefail', '-c', line], cwd=world.folder, env=env | kept | more, capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout + p.stderr
+        return p
+    flow = yaml.safe_load((world.folder/'.github/workflows/mlops-kit.yml').read_text())
+    ran = []
+    for job in ('gates', 'promote'):
+        for step in (o for o in flow['jobs'][job]['steps'] if 'run' in o):
+            for again in range(1 + ('$PR' in step['run'])):
+                p = sh(step['run'], **told(flow['env'] | step.get('env', {})))
+                if again == 0 and p: ran.append(p)
+                (world.folder/'old-comment').write_text('41\n')
+        assert world.alias() == (1 if job == 'promote' else None)
+    gh = (world.folder/'gh.log').read_text()
+    assert 'pr comment 7 --body-file gates.md' in gh and '-X PATCH repos/a/b/issues/comments/41 -F body=@gates.md' in gh
+    assert oct((tmp_path/'key.pem').stat().st_mode)[-3:] == '600' and '::notice title=mlops-kit gate::tiny/1' in ran[0].stderr and 'is promoted' in (tmp_path/'summary.md').read_text()
+    assert world.history().entries[-1].reason == 'commit c0ffee' and list((world.folder/'runs').glob('2*/dossier.html'))
+    (tmp_path/'env').unlink()
+    jobs = yaml.safe_load((world.folder/'.gitlab-ci.yml').read_text())
+    variables = {k: str(v) for k, v in jobs['.mlops-kit']['variables'].items()} | dict(MLOPS_KIT_DATA=str(world.data), MLFLOW_TRACKING_URI=world.address)
+    shutil.rmtree(world.folder/'runs')
+    for o in jobs['gates']['script'] + jobs['gates']['after_script']: sh(o, **variables)
+    for o in jobs['promote']['script']: sh(o, **variables, MLOPS_KIT_KEY=str(world.key))
+    assert json.loads((world.folder/'gates.json').read_text()) == [] and ET.parse(world.folder/'promotion.xml').getroot().get('failures') == '0'
