@@ -213,7 +213,7 @@ def test_the_jobs_of_init_run_here(project, tmp_path):
             for again in range(1 + ('$PR' in step['run'])):
                 p = sh(step['run'], **told(flow['env'] | step.get('env', {})))
                 if again == 0 and p: ran.append(p)
-                (world.folder/'old-comment').write_text('41\n')
+                if '$PR' in step['run']: (world.folder/'old-comment').write_text('41\n')
         assert world.alias() == (1 if job == 'promote' else None)
     gh = (world.folder/'gh.log').read_text()
     assert 'pr comment 7 --body-file gates.md' in gh and '-X PATCH repos/a/b/issues/comments/41 -F body=@gates.md' in gh
@@ -225,4 +225,4 @@ def test_the_jobs_of_init_run_here(project, tmp_path):
     shutil.rmtree(world.folder/'runs')
     for o in jobs['gates']['script'] + jobs['gates']['after_script']: sh(o, **variables)
     for o in jobs['promote']['script']: sh(o, **variables, MLOPS_KIT_KEY=str(world.key))
-    assert json.loads((world.folder/'gates.json').read_text()) == [] and ET.parse(world.folder/'promotion.xml').getroot().get('failures') == '0'
+    assert {o['severity'] for o in json.loads((world.folder/'gates.json').read_text())} <= {'minor'} and ET.parse(world.folder/'promotion.xml').getroot().get('failures') == '0'

@@ -78,3 +78,32 @@ def test_help_leaves_examples_as_they_are_typed(monkeypatch, capsys):
         shown = capsys.readouterr().out
         assert f'example:\n  {example}\n' in shown
         assert [o for o in shown.splitlines() if len(o) > 60 and example not in o] == []
+
+
+TAB = '''
+source {script}
+tab() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); COMPREPLY=(); $(complete -p mlops-kit | sed 's/.*-F \\([^ ]*\\).*/\\1/'); echo ${{COMPREPLY[@]}}; }}
+'''
+TYPED = {'mlops-kit ro': 'rollback', 'mlops-kit gate x --sar': '--sarif', 'mlops-kit promote x --to cha': 'challenger champion', 'mlops-kit register --task b': 'binary',
+         'mlops-kit waive x --gate dr': 'drift', 'mlops-kit waive x --gate sea': 'season', 'mlops-kit gate x --policy pol': 'policy.yaml'}
+
+
+def test_tab_completes_commands_options_and_gates(tmp_path, monkeypatch, capsys):
+    import shutil
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'promotion_gates').mkdir()
+    for name in ('promotion_gates/season.ipynb', 'policy.yaml'): (tmp_path/name).write_text('')
+    for shell in cli.SHELLS:
+        with pytest.raises(SystemExit) as e: cli.run(['--completion', shell])
+        (tmp_path/f'script.{shell}').write_text(capsys.readouterr().out)
+        assert e.value.code == 0
+    with pytest.raises(SystemExit) as e: cli.run(['--completion', 'csh'])
+    assert e.value.code == 2 and 'known: bash, zsh, fish' in capsys.readouterr().err
+    if shutil.which('bash'):
+        typed = TAB.format(script='script.bash') + '\n'.join(f'tab {o}' for o in TYPED)
+        assert subprocess.run(['bash', '-c', typed], capture_output=True, text=True).stdout.split('\n')[:-1] == list(TYPED.values())
+    if shutil.which('fish'):
+        found = subprocess.run(['fish', '-c', 'source script.fish; ' + '; '.join(f"complete -C '{o}'" for o in list(TYPED)[:-1])], capture_output=True, text=True).stdout
+        assert [o.split('\t')[0] for o in found.splitlines()] == ' '.join(list(TYPED.values())[:-1]).split()
+    for shell in ('bash', 'zsh'):
+        if shutil.which(shell): assert subprocess.run([shell, '-n', f'script.{shell}'], capture_output=True).returncode == 0
