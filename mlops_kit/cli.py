@@ -182,7 +182,7 @@ def coloured(
 )->str: # With escape sequences
     "Colour marks and statuses where a line or a cell begins with them"
     ink, marks = lambda status, o: f'\x1b[{ANSI[status]}m{o}\x1b[0m', {m: s for s,m in MARKS.items()}
-    text = re.sub(rf'^( *)([{"".join(marks)}])(?= )', lambda m: m[1] + ink(marks[m[2]], m[2]), text, flags=re.M)
+    text = re.sub(rf'(^ *|  )([{"".join(marks)}])(?= )', lambda m: m[1] + ink(marks[m[2]], m[2]), text, flags=re.M)
     return re.sub(rf'((?<=  )(?:{"|".join(MARKS)})(?= |,|$)|^(?:error|note)(?=: ))', lambda m: ink(m[1], m[1]), text, flags=re.M)
 
 def show(
@@ -200,7 +200,7 @@ def open_store(
     "Find the store and name it on the screen"
     from mlops_kit.store import connect
     store = connect(a.store, getattr(a, 'policy', None))
-    tell(a, f'store: {store.uri}')
+    if a.command != 'status': tell(a, f'store: {store.uri}') # `status` says it itself
     return store
 
 def tell(a, line):
