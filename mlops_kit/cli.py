@@ -59,11 +59,11 @@ OPTIONS |= {
     '--test': dict(help='a table that the model has not seen, for its first metrics', metavar='DATA'),
     '--contract': dict(help='the ODCS contract of its data', metavar='FILE'),
     '--owner': dict(help='who answers for the model', metavar='WHO'),
-    '--sources': dict(help='files that the training table was made from', nargs='+', metavar='FILE'),
-    '--intended-use': dict(help='what the model is for', metavar='TEXT'),
-    '--limits': dict(help='what it is not for, and where it fails', metavar='TEXT'),
-    '--transformation': dict(help='how the training table was made: a sentence, or the script', metavar='TEXT'),
-    '--fairness': dict(help='why nobody has to be asked about fairness, where that is so', metavar='TEXT'),
+    '--sources': dict(help='files that the training table was made from', nargs='+', default=(), metavar='FILE'),
+    '--intended-use': dict(help='what the model is for', default='', metavar='TEXT'),
+    '--limits': dict(help='what it is not for, and where it fails', default='', metavar='TEXT'),
+    '--transformation': dict(help='how the training table was made: a sentence, or the script', default='', metavar='TEXT'),
+    '--fairness': dict(help='why nobody has to be asked about fairness, where that is so', default='', metavar='TEXT'),
     '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
     '--ci': dict(help='whose workflow to write: github, gitlab or both; gitlab where the remote is named so, else github', choices=['github', 'gitlab', 'both'], metavar='WHOSE'),
     '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
@@ -73,7 +73,7 @@ COMMON = ['--store', '--json', '--quiet']
 REPORTS = ['--junit', '--markdown', '--sarif', '--code-quality']
 ACT = {
     'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--ci', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
-    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--sources', '--intended-use', '--limits', '--transformation', '--fairness', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late'),
+    'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--sources', '--intended-use', '--limits', '--transformation', '--fairness', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late --policy policy.yaml'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--self-test', *REPORTS], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
     'approve': ('sign that a version may take an alias', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit approve flight-delay/7 --to champion'),
@@ -98,7 +98,7 @@ OPTIONS |= {
     '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
     '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
     '--bundle': dict(help='check this bundle, with no store and no network', metavar='FILE')}
-OWN = {('adopt', '--task'): OPTIONS['--task'] | dict(default=None), ('init', '--gate'): dict(help="write the notebook of a gate of your own instead, or a copy of one of ours", default='', metavar='GATE'), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
+OWN = {(o, '--task'): OPTIONS['--task'] | dict(default=None, help='binary, multiclass or regression; the policy says it, or the model, unless given') for o in ('adopt', 'register')} | {('init', '--gate'): dict(help="write the notebook of a gate of your own instead, or a copy of one of ours", default='', metavar='GATE'), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
 
 # %% ../nbs/15_cli.ipynb #fb3ac4dc
 class Plain(argparse.HelpFormatter):

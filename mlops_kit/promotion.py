@@ -1106,7 +1106,7 @@ def screen_rows(
 )->list: # Label, text, most lines
     "Say how one model stands, a label a line"
     ago = f' ({shown_age(max(0, seconds_between(o.since, now())))} ago)' if o.since else ''
-    held = [('champion', f'{name_of(o.champion)}, since {o.since}{ago}' if o.champion else 'nobody', 2), ('', o.by, 2), ('', f'before it {name_of(o.back)}: `mlops-kit rollback {o.model} --reason "…"` goes back' if o.back else '', 1)]
+    held = [('champion', f'{name_of(o.champion)}, since {o.since}{ago}' if o.champion else 'nobody', 2), ('', o.by, 2), ('back', f'{name_of(o.back)}: mlops-kit rollback {o.model}' if o.back else '', 1)]
     fine, wrong = [[g for g in o.gates if (g['status'] in LETS_THROUGH) == ok] for ok in (True, False)]
     gates = [(f'{MARKS[g["status"]]} {g["gate"]} {g["status"]}: {g["why"]}', 2) for g in wrong[:3]] + ([(f"and {len(wrong) - 3} more that refuse", 1)] if len(wrong) > 3 else [])
     gates += [(f'{MARKS[status]} {", ".join(names)} {status}', 2) for status in LETS_THROUGH if (names := [g['gate'] for g in fine if g['status'] == status])]

@@ -121,3 +121,63 @@ def test_one_model_fits_one_screen(monkeypatch, columns, rows):
     assert len(shown) <= rows - 2 and max(map(len, shown)) <= columns, 'the prompt has to fit too'
     for word in ('champion   version 5, since 2026-11-01', 'rollback flight-delay', 'candidate  version 9', 'blocked    version 9', '✗ gate_0 fail', 'and 5 more', '✓ good_0, good_1, good_2, good_3 pass'): assert any(word in l for l in shown), word
     assert shown[-1] == 'type       mlops-kit history flight-delay --all'
+
+
+@pytest.mark.slow
+def test_every_example_runs_and_says_nothing_but_json(tmp_path, monkeypatch, capfd):
+    "The example in each command's help, typed in a world that is as the examples say; `demo` has tests of its own"
+    import shlex
+    import shutil
+    from datetime import date, timedelta
+
+    from mlops_kit.registry import quiet
+    from mlops_kit.store import set_alias
+    from world import POLICY, TREES, fitted, flights
+    ran = set()
+    def types(name, code=0):
+        words = shlex.split(cli.COMMANDS[name][2].replace('2026-12-01', str(date.today() + timedelta(days=9))))[1:]
+        capfd.readouterr()
+        try: found = cli.run([*words, '--json'])
+        except SystemExit as e: found = e.code
+        out, err = capfd.readouterr()
+        assert found == code, (name, out, err)
+        assert json.loads(out) and '\x1b' not in err and 'store:' not in err
+        ran.add(name)
+        return json.loads(out)
+    world = World(tmp_path/'w', name='flight-delay').furnish()
+    monkeypatch.chdir(world.folder)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    monkeypatch.setenv('MLFLOW_TRACKING_URI', world.address)
+    Path('data').mkdir()
+    flights().to_parquet('data/train.parquet')
+    flights().assign(wind=lambda d: d.wind + 40).to_parquet('data/2013-04.parquet') # A storm
+    with quiet():
+        import mlflow
+        mlflow.sklearn.save_model(fitted(), 'model', pip_requirements=['scikit-learn'], skops_trusted_types=TREES, input_example=flights()[['hour', 'wind']].head(4))
+    types('init')
+    types('register')
+    for _ in range(5): world.register()
+    world.judge('flight-delay/6')
+    assert world.promote('flight-delay/6').exit_code == 0
+    world.register()
+    world.person('Ben Ode')
+    world.policy.write_text(world.rules(POLICY.replace('[performance]', '[performance, drift]')))
+    types('policy')
+    types('gate', code=1)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.folder/'ben.pem'))
+    for o in ('approve', 'reject', 'withdraw', 'waive', 'promote', 'rollback'): types(o)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    assert world.alias() == 6
+    set_alias(world.store, 'flight-delay', 'champion', 3)
+    assert types('status', code=6)['models'][0]['conflict']
+    types('reconcile')
+    assert types('status')['models'][0]['champion']['version'] == 6 and types('verify')
+    shutil.copytree(next(p for p in Path('runs').glob('2*') if (p/'statement.json').exists()), 'runs/20130901T120000Z-1a2b3c')
+    for o in ('history', 'dossier', 'inbox', 'receive'): types(o)
+    plain = World(tmp_path/'p', name='flight-delay').furnish()
+    plain.log()
+    monkeypatch.chdir(plain.folder)
+    monkeypatch.setenv('MLFLOW_TRACKING_URI', plain.address)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(plain.key))
+    types('adopt')
+    assert set(cli.COMMANDS) - ran == {'demo'}
