@@ -40,6 +40,8 @@ class Report:
     def worst_first(self): return sorted(self.verdicts, key=lambda v: (v.gate in self.waived, -STATUSES.index(v.status)))
     @property
     def findings(self): return [(v, c) for v in self.worst_first for c in v.worst_first() if counted(c) != 'pass']
+    @property
+    def besides(self): return [o for o in self.reasons if o not in [f'{v.gate} says {v.status}: {said(v)}' for v in self.verdicts]]
     def blocks(self, v): return not v.ok and v.gate not in self.waived
 
 # %% ../nbs/14a_ci.ipynb #5aed665f
@@ -147,7 +149,7 @@ def markdown(
     "Write a report as Markdown"
     mark = ICONS['pass'] if r.exit_code == EXIT['yes'] else ICONS['inconclusive'] if r.exit_code in (EXIT['inconclusive'], EXIT['approval']) else ICONS['fail']
     lines = [f'<!-- mlops-kit {r.command} -->', f'### {mark} {tame(r.title)}', '', f'Exit code {r.exit_code}.', '']
-    if r.reasons: lines += [*(f'- {tame(o)}' for o in r.reasons), '']
+    if r.besides: lines += [*(f'- {tame(o)}' for o in r.besides), '']
     if r.verdicts: lines += ['| status | gate | worst check | value | bound | what was found |', '|---|---|---|---:|---:|---|', *(gate_row(r, v) for v in r.worst_first), '']
     return fitted(lines, [folded(r, v) for v in r.worst_first])
 
@@ -256,7 +258,7 @@ def annotations(
 )->list: # Lines
     "Write a report as annotations"
     kind = 'notice' if r.exit_code == EXIT['yes'] else 'error'
-    told = [(kind, f'mlops-kit {r.command}', '\n'.join([r.title, *r.reasons]))] + [told_gate(r, v) for v in r.worst_first if v.status != 'pass']
+    told = [(kind, f'mlops-kit {r.command}', '\n'.join([r.title, *r.besides]))] + [told_gate(r, v) for v in r.worst_first if v.status != 'pass']
     return [annotation(*o) for k in ('error', 'warning', 'notice') for o in at_most([o for o in told if o[0] == k])]
 
 # %% ../nbs/14a_ci.ipynb #12ab857c

@@ -8,15 +8,17 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'REPORTS', 'ACT', 'READ', 'COMMANDS', 'OWN', 'SHELLS', 'ANSI', 'Plain', 'Parser', 'add_command',
-           'Completion', 'add_completers', 'parser', 'wants_colour', 'coloured', 'show', 'open_store', 'tell', 'bars',
-           'given', 'dest', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried', 'approve', 'reject', 'withdraw',
-           'word', 'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status',
-           'history', 'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred', 'workflows', 'ci_here',
-           'new_gate', 'packaged', 'new_key', 'report_files', 'judged_report', 'say_notes', 'plain_warnings', 'code_of',
-           'json_of', 'run', 'main', 'complain']
+           'Completion', 'add_completers', 'parser', 'wants_colour', 'coloured', 'folded', 'show', 'open_store', 'tell',
+           'bars', 'given', 'dest', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried', 'approve', 'reject',
+           'withdraw', 'word', 'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify',
+           'reconcile', 'status', 'history', 'register', 'demo', 'dossier', 'init', 'new_file', 'start_of', 'inferred',
+           'workflows', 'ci_here', 'new_gate', 'packaged', 'new_key', 'report_files', 'judged_report', 'say_notes',
+           'plain_warnings', 'code_of', 'json_of', 'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, re, sys
+from shutil import get_terminal_size
+from textwrap import wrap
 from .core import EXIT, MARKS, MlopsKitError, nearest, row_lines, to_json, unknown
 from .ci_output import annotations, make_ready, markdown, report_of, tell_github, tell_refusal, write_reports
 
@@ -152,7 +154,6 @@ def add_completers(
 def parser()->Parser:
     "Make the parser of all commands"
     from mlops_kit import __version__
-    from shutil import get_terminal_size
     room = max(30, min(get_terminal_size((100, 20)).columns, 100) - 13)
     lines = lambda group: '\n'.join(f'  {o}' for name,(about, *_) in group.items() for o in row_lines([name, about], [9, room]))
     about = f'Take a model from a notebook to production through gates, and back.\n\nact:\n{lines(ACT)}\n\nread:\n{lines(READ)}'
@@ -185,12 +186,23 @@ def coloured(
     text = re.sub(rf'(^ *|  )([{"".join(marks)}])(?= )', lambda m: m[1] + ink(marks[m[2]], m[2]), text, flags=re.M)
     return re.sub(rf'((?<=  )(?:{"|".join(MARKS)})(?= |,|$)|^(?:error|note)(?=: ))', lambda m: ink(m[1], m[1]), text, flags=re.M)
 
+# %% ../nbs/15_cli.ipynb #e7d77d48
+def folded(
+    text:str, # Lines
+    width:int, # Characters
+)->str:
+    "Break sentences at words; a line to be copied, such as a command or a digest, stays whole"
+    hang = lambda l: ' '*(len(l) - len(l.lstrip()) + 2)
+    fold = lambda l: '\n'.join(wrap(l, width, subsequent_indent=hang(l), drop_whitespace=True, break_long_words=False, break_on_hyphens=False))
+    return '\n'.join(l if len(l) <= width or 'mlops-kit ' in l else fold(l) for l in text.split('\n'))
+
 def show(
     o, # Anything that says what it is
     stream=None, # stdout unless given
 )->None:
     "Print for a person"
     stream, text = stream or sys.stdout, re.sub('[\x00-\x08\x0b-\x1f\x7f-\x9f]', '�', str(o))
+    if stream.isatty(): text = folded(text, get_terminal_size().columns)
     print(coloured(text) if wants_colour(stream) else text, file=stream, flush=True)
 
 # %% ../nbs/15_cli.ipynb #39fcf5d0

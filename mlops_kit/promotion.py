@@ -102,7 +102,8 @@ def decision_text(d:Decision)->str:
     "Show a decision as text"
     mark = {0: MARKS['pass'], 5: MARKS['inconclusive']}.get(d.exit_code, MARKS['fail'])
     gates = [text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, *waived(d, v)] for v in d.verdicts])] if d.verdicts else []
-    return '\n'.join([f'{mark} {headline(d)}', *gates, *(f'  {o}' for o in d.reasons)] + ([f'dossier: {d.dossier}'] if d.dossier else []))
+    told = [f'{v.gate} says {v.status}: {said(v)}' for v in d.verdicts] # The table says so already
+    return '\n'.join([f'{mark} {headline(d)}', *gates, *(f'  {o}' for o in d.reasons if o not in told)] + ([f'dossier: {d.dossier}'] if d.dossier else []))
 
 def decision_html(d:Decision)->str:
     "Show a decision as HTML: each gate is a line that opens into its checks"
