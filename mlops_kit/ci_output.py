@@ -20,6 +20,7 @@ import os, re, sys
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 from .core import EXIT, MlopsKitError, STATUSES, Verdicts, counted, digest, number, said, status_text, to_json, write_file
 
 # %% ../nbs/14a_ci.ipynb #d45e32e9
@@ -148,7 +149,7 @@ def markdown(
 )->str: # At most `LONGEST` characters
     "Write a report as Markdown"
     mark = ICONS['pass'] if r.exit_code == EXIT['yes'] else ICONS['inconclusive'] if r.exit_code in (EXIT['inconclusive'], EXIT['approval']) else ICONS['fail']
-    lines = [f'<!-- mlops-kit {r.command} -->', f'### {mark} {tame(r.title)}', '', f'Exit code {r.exit_code}.', '']
+    lines = [f'<!-- mlops-kit {r.command} -->', f'### {mark} {tame(r.title)}', '', f'Exit code {r.exit_code} ({next(k for k,n in EXIT.items() if n == r.exit_code)}).', '']
     if r.besides: lines += [*(f'- {tame(o)}' for o in r.besides), '']
     if r.verdicts: lines += ['| status | gate | worst check | value | bound | what was found |', '|---|---|---|---:|---:|---|', *(gate_row(r, v) for v in r.worst_first), '']
     return fitted(lines, [folded(r, v) for v in r.worst_first])
@@ -209,7 +210,7 @@ def fingerprint(r:Report, v, c)->str:
 def result(r:Report, v, c)->dict:
     "Make SARIF's result of one check"
     level = 'warning' if counted(c) == 'warn' else 'error'
-    place = dict(artifactLocation=dict(uri=r.policy), region=dict(startLine=line_of(r, v.gate)))
+    place = dict(artifactLocation=dict(uri=quote(r.policy)), region=dict(startLine=line_of(r, v.gate)))
     facts = {k: o for k in ('column', 'slice', 'value', 'low', 'high', 'bound', 'unit', 'method') if (o := getattr(c, k)) is not None}
     res = dict(ruleId=c.reason or counted(c), level=level, message=dict(text=f'{v.gate}: {c.message}'),
         locations=[dict(physicalLocation=place, logicalLocations=[dict(fullyQualifiedName=f'{r.about} {v.gate} {c.id}')])],
@@ -273,12 +274,16 @@ def at_most(
 FORMATS = dict(junit=junit, markdown=markdown, sarif=sarif, code_quality=code_quality)
 
 def make_ready(
+    inputs=(), # Paths that the command reads
     **files, # Format to path, or None
 )->None:
-    "Refuse a report that could not be written, and remove an older one"
-    for path in (Path(o).resolve() for o in files.values() if o):
-        wrong = 'its folder does not exist' if not path.parent.is_dir() else 'it is no file' if path.exists() and not path.is_file() else ''
-        if wrong: raise MlopsKitError(f'`{path}` cannot be written: {wrong}.', 'name a file in a folder that exists.')
+    "Refuse a report that could not be written or would replace something else, and remove an older one"
+    taken, asked = {Path(o).resolve() for o in inputs if o}, [Path(o).resolve() for o in files.values() if o]
+    for path in asked:
+        wrong = ('its folder does not exist' if not path.parent.is_dir() else 'it is no file' if path.exists() and not path.is_file() else
+            'the command reads it' if path in taken else 'two reports would be in it' if asked.count(path) > 1 else '')
+        if wrong: raise MlopsKitError(f'`{path}` cannot be written: {wrong}.', 'name a file of its own, in a folder that exists.')
+    for path in asked:
         try:
             write_file(path, '')
             path.unlink()

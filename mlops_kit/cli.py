@@ -489,7 +489,7 @@ def run(
     os.environ.setdefault('DO_NOT_TRACK', '1')
     a = parser().parse_args(argv)
     plain_warnings()
-    make_ready(**report_files(a))
+    make_ready([getattr(a, o, None) for o in ('policy', 'data')], **report_files(a))
     result = globals()[a.command](a)
     report = judged_report(a, result)
     notes = report and write_reports(report, **report_files(a))

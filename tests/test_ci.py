@@ -69,7 +69,7 @@ def test_every_format_says_what_the_command_said(job, gates):
         assert o.code == code
         assert facts(o.junit) == dict(title=ci_output.report_of(vs).title, status=status, exit_code=str(code))
         assert (o.sarif['properties']['status'], o.sarif['invocations'][0]['exitCode'], o.sarif['invocations'][0]['executionSuccessful']) == (status, code, code != 3)
-        assert o.markdown.strip() == o.summary.strip() and f'Exit code {code}.' in o.markdown and f': {status}; ' in o.markdown.splitlines()[1]
+        assert o.markdown.strip() == o.summary.strip() and f'Exit code {code} (' in o.markdown and f': {status}; ' in o.markdown.splitlines()[1]
     tags = dict(passing='passed', warning='skipped', failing='failure', inconclusive='failure', error='error')
     assert outcomes(j.junit) == {g: tags[g] for g in gates} and {k: int(j.junit.get(k)) for k in ('failures', 'errors', 'skipped')} == {
         'failures': sum(tags[g] == 'failure' for g in gates), 'errors': gates.count('error'), 'skipped': gates.count('warning')}
@@ -120,6 +120,10 @@ def test_where_a_report_goes_is_checked_before_the_run(tmp_path, monkeypatch, ca
     for path in (tmp_path/'no/gates.xml', tmp_path, '/dev/null'):
         with pytest.raises(MlopsKitError, match='cannot be written') as e: cli.run(['gate', 'tiny/3', '--junit', str(path)])
         assert e.value.exit_code == 2 and not ran
+    (tmp_path/'policy.yaml').write_text('mine')
+    for words in (['--sarif', str(tmp_path/'policy.yaml')], ['--sarif', str(tmp_path/'x'), '--junit', str(tmp_path/'x')]):
+        with pytest.raises(MlopsKitError, match='reads it|two reports'): cli.run(['gate', 'tiny/3', '--policy', str(tmp_path/'policy.yaml'), *words])
+    assert (tmp_path/'policy.yaml').read_text() == 'mine' and not ran
     def fails(a): raise MlopsKitError('no.')
     monkeypatch.setattr(cli, 'promote', fails)
     with pytest.raises(MlopsKitError): cli.run(['promote', 'tiny/3', '--junit', str(tmp_path/'old.xml')])
