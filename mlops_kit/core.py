@@ -245,9 +245,10 @@ def column_sizes(
     "Find out how wide each column may be"
     *sizes, last = [max([1, *map(len, col)]) for col in zip(*rows)]
     least = [max([1, *(len(w) for c in col for w in c.split())]) for col in zip(*rows)][:-1]
-    for beside in (sizes, narrowed(sizes, least, room - 2 - min(last, 30))):
+    wants = min(last, max(30, min(40, room//2))) # Below that a sentence reads better on lines of its own
+    for beside in (sizes, narrowed(sizes, least, room - 2 - wants)):
         left = room - sum(beside) - 2*len(beside)
-        if left >= min(last, 30) or not sizes: return [*beside, min(last, left)], 0
+        if left >= wants or not sizes: return [*beside, min(last, left)], 0
     return narrowed(narrowed(sizes, least, room), [3]*len(sizes), room), room
 
 def narrowed(sizes, least, room)->list:
