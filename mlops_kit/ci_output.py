@@ -128,9 +128,9 @@ def tame(
     return re.sub('`([^`]*)`', r'<code>\1</code>', o).replace('`', '&#96;')
 
 def gate_row(r:Report, v)->str:
-    "Make a gate's row: its worst check stands for it"
-    c = next(iter(v.worst_first()), None)
-    cells = [f'{ICONS[v.status]} {tame(shown_status(r, v))}', tame(v.gate), *(map(tame, (c.id, number(c.value), number(c.bound), said(v))) if c else ('', '', '', said(v)))]
+    "Make a gate's row: its worst check stands for it, unless all passed"
+    c = next((c for c in v.worst_first() if counted(c) != 'pass'), None)
+    cells = [f'{ICONS[v.status]}&nbsp;{tame(shown_status(r, v))}', tame(v.gate), *(map(tame, (c.id, number(c.value), number(c.bound), said(v))) if c else ('', '', '', said(v)))]
     return f'| {" | ".join(cells)} |'
 
 # %% ../nbs/14a_ci.ipynb #65670528

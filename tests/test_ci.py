@@ -76,7 +76,7 @@ def test_every_format_says_what_the_command_said(job, gates):
     wrong = [(v.gate, c.id, c.reason) for v in vs for c in v.checks if c.status != 'pass']
     assert sorted((o['properties']['gate'], o['properties']['check'], o['ruleId']) for o in j.sarif['results']) == sorted(wrong) and len(j.quality) == len(wrong)
     assert {o['ruleId'] for o in j.sarif['results']} == {o['id'] for o in j.sarif['tool']['driver']['rules']}
-    assert all(re.search(rf'\| \S+ {v.status}( \(only warns\))? \| {v.gate} \|', j.markdown) for v in vs)
+    assert all(re.search(rf'\| \S+&nbsp;{v.status}( \(only warns\))? \| {v.gate} \|', j.markdown) for v in vs)
     told = [o for o in j.err.splitlines() if o.startswith('::')]
     assert [o.split()[0] for o in told] == [o.split()[0] for o in said.err.splitlines() if o.startswith('::')]
     assert len([o for o in told if o.startswith('::error')]) == (1 + sum(not v.ok for v in vs) if code else 0)
