@@ -243,32 +243,34 @@ def annotation(
     kind:str, # error, warning or notice
     title:str, # Short
     message:str, # One or more lines
+    **place, # file and line that it is about
 )->str:
     "Write one workflow command"
     plain = lambda o: str(o).replace('%', '%25').replace('\r', '%0D').replace('\n', '%0A')
-    return f'::{kind} title={plain(title).replace(":", "%3A").replace(",", "%2C")}::{plain(message)}'
+    facts = ','.join(f'{k}={plain(o).replace(":", "%3A").replace(",", "%2C")}' for k,o in (dict(title=title) | place).items())
+    return f'::{kind} {facts}::{plain(message)}'
 
-def told_gate(r:Report, v)->tuple: # Kind, title, message
+def told_gate(r:Report, v)->dict: # What `annotation` takes
     "Say what one gate's annotation says"
     found = [c.message for c in v.worst_first() if counted(c) != 'pass'] or [said(v)]
     more = [f'and {len(found) - 5} more'] if len(found) > 5 else []
-    return 'error' if r.blocks(v) else 'warning', f'{r.about} {v.gate}: {shown_status(r, v)}', '\n'.join(found[:5] + more)
+    return dict(kind='error' if r.blocks(v) else 'warning', title=f'{r.about} {v.gate}: {shown_status(r, v)}', message='\n'.join(found[:5] + more), file=r.policy, line=line_of(r, v.gate))
 
 def annotations(
     r:Report, # Of one job
 )->list: # Lines
     "Write a report as annotations"
     kind = 'notice' if r.exit_code == EXIT['yes'] else 'error'
-    told = [(kind, f'mlops-kit {r.command}', '\n'.join([r.title, *r.besides]))] + [told_gate(r, v) for v in r.worst_first if v.status != 'pass']
-    return [annotation(*o) for k in ('error', 'warning', 'notice') for o in at_most([o for o in told if o[0] == k])]
+    told = [dict(kind=kind, title=f'mlops-kit {r.command}', message='\n'.join([r.title, *r.besides]))] + [told_gate(r, v) for v in r.worst_first if v.status != 'pass']
+    return [annotation(**o) for k in ('error', 'warning', 'notice') for o in at_most([o for o in told if o['kind'] == k])]
 
 # %% ../nbs/14a_ci.ipynb #12ab857c
 def at_most(
-    told:list, # Of kind, title, message, all of one kind
+    told:list, # Of what `annotation` takes, all of one kind
 )->list:
     "Keep as many as GitHub shows, the last of them saying how many more there are"
     if len(told) <= SHOWN: return told
-    return told[:SHOWN - 1] + [(told[0][0], 'mlops-kit', f'and {len(told) - SHOWN + 1} more: the summary has them')]
+    return told[:SHOWN - 1] + [dict(kind=told[0]['kind'], title='mlops-kit', message=f'and {len(told) - SHOWN + 1} more: the summary has them')]
 
 # %% ../nbs/14a_ci.ipynb #b4146725
 FORMATS = dict(junit=junit, markdown=markdown, sarif=sarif, code_quality=code_quality)
