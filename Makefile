@@ -53,6 +53,7 @@ bench: .venv/.ready ## benchmarks of minutes, as ratios beside the peers
 	$(BIN)/python benchmarks/rollback.py
 	$(BIN)/python benchmarks/performance.py
 	$(BIN)/python benchmarks/seven.py
+	$(BIN)/python benchmarks/dossier.py
 	$(BIN)/python benchmarks/fill.py
 
 bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other tools in environments of their own
@@ -61,6 +62,7 @@ bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other t
 	$(BIN)/python benchmarks/data.py --long
 	$(BIN)/python benchmarks/fairness.py
 	$(BIN)/python benchmarks/alarms.py
+	$(BIN)/python benchmarks/site.py
 	$(BIN)/python benchmarks/fill.py
 
 self-test: .venv/.ready ## put known faults into a month of flights and see which gate notices

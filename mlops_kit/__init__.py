@@ -7,6 +7,7 @@ Modules:
 - `mlops_kit.audit`: One command hashes every file, checks every signature and counts every vote again, in a store or in a file that left it.
 - `mlops_kit.behaviour`: The saved files in an environment of their own, asked what production will ask, by a process that may die.
 - `mlops_kit.calibration`: The calibration error with its interval; and what probabilities alone may tell where labels are missing.
+- `mlops_kit.ci_output`: The same verdicts and the same exit code, written for whoever reads them: a log, a pull request, a test report, a code scanner.
 - `mlops_kit.cli`: The commands: thin, quick to start, and with exit codes that never lie.
 - `mlops_kit.consent`: What each signed word covers, whose it is, and whether there are enough: counted from entries, keys and the policy alone.
 - `mlops_kit.contract`: A data contract in the Open Data Contract Standard, read strictly, and every promise in it turned into a check.

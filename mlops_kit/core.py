@@ -12,9 +12,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError', 'DataError',
            'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check', 'asdict',
            'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number', 'badge',
-           'text_table', 'html_table', 'said', 'status_text', 'verdict_text', 'verdict_html', 'digest', 'file_digest',
-           'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require',
-           'Verdicts', 'verdicts_text', 'verdicts_html']
+           'text_table', 'wrapped', 'row_lines', 'column_sizes', 'narrowed', 'html_table', 'said', 'status_text',
+           'verdict_text', 'verdict_html', 'digest', 'file_digest', 'write_file', 'to_json', 'save_verdict', 'schema',
+           'not_json', 'load_verdict', 'gate_folder', 'require', 'Verdicts', 'verdicts_text', 'verdicts_html']
 
 # %% ../nbs/00_core.ipynb #f214363d
 import difflib, hashlib, json, math, os, platform
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 
 # %% ../nbs/00_core.ipynb #5f5decb6
 STATUSES = 'pass', 'warn', 'inconclusive', 'fail', 'error'
@@ -220,16 +221,43 @@ def text_table(
     rows, # Lists of cells, the first of them the head
     width:int=None, # Characters; the terminal's unless given
 )->str:
-    "Lay `rows` out as text: the last column is cut to fit `width`"
+    "Lay `rows` out as text within `width`: what is too long is wrapped, nothing is cut"
     import shutil
-    rows = [[str(o) for o in r] for r in rows]
-    room = width or shutil.get_terminal_size((120, 20)).columns
-    sizes = [max(map(len, col)) for col in zip(*rows)]
-    sizes[-1] = max(20, min(sizes[-1], room - sum(sizes[:-1]) - 2*(len(sizes)-1)))
-    cut = lambda s, n: s if len(s) <= n else s[:n-1] + '…'
-    lines = ['  '.join(cut(s, n).ljust(n) for s,n in zip(r, sizes)).rstrip() for r in rows]
-    return '\n'.join([lines[0], '  '.join('─'*n for n in sizes)] + lines[1:])
+    rows = [[' '.join(str(o).split()) for o in r] for r in rows]
+    sizes, below = column_sizes(rows, max(20, width or shutil.get_terminal_size((120, 20)).columns))
+    shown = [[*row_lines(r[:len(sizes)], sizes), *(wrapped(r[-1], below, ' '*4) if below else [])] for r in rows]
+    return '\n'.join([*shown[0], '  '.join('─'*n for n in sizes), *(o for lines in shown[1:] for o in lines)])
 
+def wrapped(text, width, indent='')->list:
+    "Break text into lines, and words only where they are longer than a line"
+    return wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+def row_lines(cells, sizes)->list:
+    "Lay one row out, a cell that is too long on several lines"
+    parts = [wrapped(c, n) or [''] for c,n in zip(cells, sizes)]
+    return ['  '.join((p[i] if i < len(p) else '').ljust(n) for p,n in zip(parts, sizes)).rstrip() for i in range(max(map(len, parts)))]
+
+# %% ../nbs/00_core.ipynb #41caab4d
+def column_sizes(
+    rows, # Lists of text
+    room:int, # Characters
+)->tuple: # Sizes of the columns, and the width for the last one below its row, or 0
+    "Find out how wide each column may be"
+    *sizes, last = [max([1, *map(len, col)]) for col in zip(*rows)]
+    least = [max([1, *(len(w) for c in col for w in c.split())]) for col in zip(*rows)][:-1]
+    wants = min(last, max(30, min(40, room//2))) # Below that a sentence reads better on lines of its own
+    for beside in (sizes, narrowed(sizes, least, room - 2 - wants)):
+        left = room - sum(beside) - 2*len(beside)
+        if left >= wants or not sizes: return [*beside, min(last, left)], 0
+    return narrowed(narrowed(sizes, least, room), [3]*len(sizes), room), room
+
+def narrowed(sizes, least, room)->list:
+    "Take characters from the widest columns until they fit, as far as `least` allows"
+    sizes = [*sizes]
+    while sum(sizes) + 2*(len(sizes) - 1) > room and (free := [i for i,n in enumerate(sizes) if n > least[i]]): sizes[max(free, key=lambda i: sizes[i])] -= 1
+    return sizes
+
+# %% ../nbs/00_core.ipynb #0a7cfb1c
 def html_table(
     rows, # Lists of cells that are HTML already, the first of them the head
 )->str:

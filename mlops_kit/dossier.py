@@ -22,6 +22,7 @@ __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'BROKEN'
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -693,17 +694,21 @@ def page_context(
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 
 # %% ../nbs/13_dossier.ipynb #757cc0e9
-def template(
-    name:str='dossier.html.j2', # A file of the package's `data`
-):
-    "Load a page's template, which escapes what it shows"
+@lru_cache(1)
+def _pages(): # jinja2's `Environment`
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     env = Environment(loader=PackageLoader('mlops_kit', 'data'), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters |= dict(ticked=ticked, shown=shown, number=number, at=at)
     env.globals |= dict(MARKS=MARKS, counted=counted, said=said, ranked=ranked, bound_text=bound_text, left_out=left_out, repr=repr,
         picture=lambda c, width=120: Markup(interval_svg(c, width)), drawing=lambda f: Markup(f.svg), spread=spread, covered=covered)
-    return env.get_template(name)
+    return env
+
+def template(
+    name:str='dossier.html.j2', # A file of the package's `data`
+):
+    "Load a page's template, which escapes what it shows"
+    return _pages().get_template(name)
 
 # %% ../nbs/13_dossier.ipynb #0959de53
 BROKEN = AttributeError, LookupError, TypeError, ValueError # What a record that is none makes of a page

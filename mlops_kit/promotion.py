@@ -23,7 +23,8 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'not_promoted', 'outpaced', 'torn', 'rollback', 'reconcile', 'put_back', 'History', 'history_rows',
            'entry_row', 'refused_row', 'spoken', 'history_text', 'history_html', 'refusals', 'read_decision', 'history',
            'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
-           'waived_now', 'standing', 'status']
+           'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows', 'screen_lines',
+           'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
@@ -36,7 +37,7 @@ from shutil import copytree
 from tempfile import TemporaryDirectory
 from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdict, Verdicts,
     COLOURS, EXIT, LETS_THROUGH, MARKS,
-    asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, status_text, text_table, to_json, unknown, verdicts_html, write_file)
+    asdict, badge, exit_code, file_digest, html_table, load_verdict, now, said, status_text, text_table, to_json, unknown, verdicts_html, wrapped, write_file)
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
@@ -101,7 +102,8 @@ def decision_text(d:Decision)->str:
     "Show a decision as text"
     mark = {0: MARKS['pass'], 5: MARKS['inconclusive']}.get(d.exit_code, MARKS['fail'])
     gates = [text_table([['', 'gate', 'status', 'why']] + [[MARKS[v.status], v.gate, *waived(d, v)] for v in d.verdicts])] if d.verdicts else []
-    return '\n'.join([f'{mark} {headline(d)}', *gates, *(f'  {o}' for o in d.reasons)] + ([f'dossier: {d.dossier}'] if d.dossier else []))
+    told = [f'{v.gate} says {v.status}: {said(v)}' for v in d.verdicts] # The table says so already
+    return '\n'.join([f'{mark} {headline(d)}', *gates, *(f'  {o}' for o in d.reasons if o not in told)] + ([f'dossier: {d.dossier}'] if d.dossier else []))
 
 def decision_html(d:Decision)->str:
     "Show a decision as HTML: each gate is a line that opens into its checks"
@@ -960,17 +962,21 @@ class Standing:
     waits: str = '' # What is waiting, in a sentence
     next: str = '' # What to type
     conflict: str = '' # What differs between alias and ledger
+    by: str = '' # Who decided on the champion, and how; '' where all models were asked for
+    back: dict = None # Identity of the version that `rollback` would bring back
+    gates: list = field(default_factory=list) # What each gate said of the candidate: `{gate, status, why}`
 
 @dataclass
 class Status:
     "How the models of a store stand"
     store: str # Its address, without user info
     models: list # Of `Standing`
+    alone: bool = False # One model was asked for
     @property
     def exit_code(self): return EXIT['conflict'] if any(o.conflict for o in self.models) else EXIT['yes']
     def to_dict(self): return dict(store=self.store, models=[asdict(o) for o in self.models], exit_code=self.exit_code)
     def rows(self): return [['model', 'champion', 'since', 'what waits', 'type next']] + [standing_row(o) for o in self.models]
-    def __repr__(self): return '\n'.join([f'store: {self.store}', *(standing_lines(self.models) if self.models else ['no model is registered yet'])])
+    def __repr__(self): return '\n'.join([f'store: {self.store}', *(screen_lines(self.models[0]) if self.alone else standing_lines(self.models) if self.models else ['no model is registered yet'])])
     def _repr_html_(self): return f'<div>store: {escape(self.store)}{html_table([[escape(c) for c in r] for r in self.rows()])}</div>'
 
 def standing_row(o)->list:
@@ -1067,6 +1073,60 @@ def standing(
     full = lambda e: e and dict(name=name, **e.target)
     return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn)
 
+# %% ../nbs/12_promotion.ipynb #2b402e3d
+def looked_into(
+    store, # `Store`
+    o, # `Standing`
+)->Standing:
+    "Add what is shown of one model alone"
+    seen = ledger(store, o.model).read()
+    head, stack = seen.head('champion'), reigns(seen.entries(), 'champion')
+    if head: o.by = f'{head.decision or head.kind} by {head.actor}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
+    if len(stack) > 1: o.back = dict(name=o.model, **stack[-2].target)
+    found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model)
+    try: o.gates = [gate_said(g, raw) for g,raw in verdicts_kept(store, found.run_id).items()] if found else []
+    except (ValueError, KeyError, TypeError): o.gates = [dict(gate='evidence', status='error', why='it is not what this kit wrote: `mlops-kit verify` tells more')]
+    return o
+
+def verdicts_kept(store, run_id)->dict: # Gate to what its verdict file holds
+    "Read the verdicts of an evidence run"
+    left = read_decision(store, run_id)
+    if left and left['verdicts']['verdicts']: return {v['gate']: v for v in left['verdicts']['verdicts']}
+    run = json.loads(read_artifact(store, run_id, 'run.json') or '{}')
+    return {g: json.loads(read_artifact(store, run_id, f'{g}/verdict.json') or '{}') for g in run.get('gates', {})}
+
+def gate_said(gate, raw)->dict:
+    "Say in a sentence what a verdict's file says"
+    if not raw: return dict(gate=gate, status='error', why='its verdict is missing')
+    v = Verdict(**{k: o for k,o in raw.items() if k not in ('status', 'reason')} | dict(checks=[Check(**c) for c in raw['checks']]))
+    return dict(gate=gate, status=v.status, why=said(v))
+
+# %% ../nbs/12_promotion.ipynb #1e8c4e7e
+def screen_rows(
+    o, # `Standing`
+)->list: # Label, text, most lines
+    "Say how one model stands, a label a line"
+    ago = f' ({shown_age(max(0, seconds_between(o.since, now())))} ago)' if o.since else ''
+    held = [('champion', f'{name_of(o.champion)}, since {o.since}{ago}' if o.champion else 'nobody', 2), ('', o.by, 2), ('back', f'{name_of(o.back)}: mlops-kit rollback {o.model}' if o.back else '', 1)]
+    fine, wrong = [[g for g in o.gates if (g['status'] in LETS_THROUGH) == ok] for ok in (True, False)]
+    gates = [(f'{MARKS[g["status"]]} {g["gate"]} {g["status"]}: {g["why"]}', 2) for g in wrong[:3]] + ([(f"and {len(wrong) - 3} more that refuse", 1)] if len(wrong) > 3 else [])
+    gates += [(f'{MARKS[status]} {", ".join(names)} {status}', 2) for status in LETS_THROUGH if (names := [g['gate'] for g in fine if g['status'] == status])]
+    blocked = ' is blocked' in o.waits or ' is rejected' in o.waits
+    waits = [('conflict', o.conflict, 3), ('blocked' if blocked else 'waits', o.waits, 3)]
+    return held + [('candidate', name_of(o.candidate), 1)] + [('gates'*(not i), *g) for i,g in enumerate(gates)] + waits + [('type', o.next, 0)]
+
+def screen_lines(
+    o, # `Standing`
+)->list: # Lines
+    "Show one model on one screen"
+    from shutil import get_terminal_size
+    room, told = max(30, get_terminal_size((100, 24)).columns - 11), []
+    for label, text, most in (r for r in screen_rows(o) if r[1]):
+        lines = [text] if not most else [*(found := wrapped(text, room))[:most - 1], *([' '.join(found[most - 1:])] if found[most - 1:] else [])]
+        cut = [l if not most or len(l) <= room else l[:room - 1] + '…' for l in lines]
+        told += [f'{label if not i else "":9}  {l}' for i,l in enumerate(cut)]
+    return [o.model, *told]
+
 # %% ../nbs/12_promotion.ipynb #54d493e7
 def status(
     name:str=None, # The registered model; all of them unless given
@@ -1076,4 +1136,5 @@ def status(
     store = open_store(store)
     names = {*model_names(store), *ledger_names(store)}
     if name and name not in names: raise unknown('model', name, sorted(names), RegistryError, '`mlops-kit status` lists the models.')
-    return Status(store.uri, [standing(store, o) for o in ([name] if name else sorted(names))])
+    if name: return Status(store.uri, [looked_into(store, standing(store, name))], alone=True)
+    return Status(store.uri, [standing(store, o) for o in sorted(names)])

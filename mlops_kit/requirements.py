@@ -14,6 +14,7 @@ __all__ = ['Point', 'Framework', 'frameworks', 'Answer', 'of_gate', 'answers', '
 # %% ../nbs/12b_requirements.ipynb #2ff7fbfa
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from importlib.resources import files as package_files
 from .core import counted, worst
 
@@ -40,6 +41,7 @@ class Framework:
     note: str # What its standing is
     points: list # Each a `Point`
 
+@lru_cache(1)
 def frameworks()->list: # Of `Framework`
     "Read the lists that come with the package"
     import yaml

@@ -9,6 +9,7 @@ import pytest
 os.environ['MLFLOW_DISABLE_TELEMETRY'] = 'true'
 os.environ['DO_NOT_TRACK'] = '1'
 os.environ['MPLBACKEND'] = 'agg'
+for o in ('GITHUB_ACTIONS', 'GITHUB_STEP_SUMMARY', 'NO_COLOR', 'FORCE_COLOR', 'COLUMNS'): os.environ.pop(o, None) # Where the tests run is not what they are about
 ROOT = Path(__file__).resolve().parent.parent
 
 

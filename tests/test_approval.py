@@ -741,7 +741,7 @@ def test_status_names_the_next_command(world):
     stands = lambda: (o := status('tiny', store=world.store).models[0]).waits and (o.waits, o.next)
     assert stands() == ('version 3 waits for approval: 0 of 2 approvals; missing is the role `risk`; Ben Ode (owner), Ben Ode (risk), Cy Moe (owner), Dee Fox (risk) could',
                         'mlops-kit approve tiny/3')
-    assert repr(status('tiny', store=world.store)).endswith('  type mlops-kit approve tiny/3')
+    for name, line in [(None, '  type mlops-kit approve tiny/3'), ('tiny', '\ntype       mlops-kit approve tiny/3')]: assert repr(status(name, store=world.store)).endswith(line)
     waits(world)
     world.says('approve', 'benrisk')
     assert stands()[0].startswith('version 3 waits for approval: 1 of 2 approvals: Ben Ode; Cy Moe (owner), Dee Fox (risk) could')
