@@ -16,11 +16,11 @@ __all__ = ['OPERATORS', 'BOUNDS', 'OPTIONS', 'UNCHECKED_OPTIONS', 'ARGUMENTS', '
            'odd_metric', 'odd_values', 'contradictions', 'odd_column', 'read_time', 'seconds_of', 'show_time',
            'sla_column', 'service_levels', 'amount', 'odd_sla', 'Contract', 'load_contract', 'Promise', 'not_checked',
            'attempt', 'Field', 'values_of', 'is_present', 'none_may', 'fits', 'off_whole', 'promised_type',
-           'type_promise', 'physical_promises', 'filled_promise', 'missing_column', 'extra_column', 'required_promise',
-           'unique_promise', 'present_and_distinct', 'key_promises', 'in_type', 'beyond', 'bound_promise', 'at_time',
-           'time_promise', 'escaped', 'rewritten', 'within', 'outside', 'option_condition', 'whole_range', 'needed',
-           'option_promise', 'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid', 'compare',
-           'library_promise', 'unasked', 'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise',
+           'type_promise', 'digits_promises', 'physical_promises', 'filled_promise', 'missing_column', 'extra_column',
+           'required_promise', 'unique_promise', 'present_and_distinct', 'key_promises', 'in_type', 'beyond',
+           'bound_promise', 'at_time', 'time_promise', 'escaped', 'rewritten', 'within', 'outside', 'option_condition',
+           'whole_range', 'needed', 'option_promise', 'one_of', 'enum_promise', 'counted', 'seems_missing', 'is_valid',
+           'compare', 'library_promise', 'unasked', 'reads_alike', 'fill_query', 'quote', 'sql_promise', 'rule_promise',
            'freshness_promise', 'readable', 'judge_age', 'age_checks', 'time_field', 'retention_promise',
            'frequency_promise', 'date_promise', 'sla_promise', 'sla_promises', 'column_promises', 'promises',
            'find_object', 'answers', 'ask_table', 'ask_query', 'keep', 'contract_checks', 'look', 'seen',
@@ -494,6 +494,18 @@ def type_promise(
     return Promise(id, lambda: check(id, found, f'`{f.name}` is {has}, promised is {word}', 'wrong_type', column=f.name))
 
 # %% ../nbs/04_contract.ipynb #977826b4
+def digits_promises(
+    f:Field, # The column
+    physical:str, # Such as DECIMAL(10,2)
+)->list:
+    "Promise how many digits the values of a number have"
+    said = re.fullmatch(r'\s*(?:DEC|DECIMAL|NUMERIC|NUMBER)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*', physical, re.I)
+    if not said or not f.values.type().is_numeric(): return []
+    whole, after = int(said[1]) - int(said[2] or 0), int(said[2] or 0)
+    found = [attempt(f'digits:{f.name}', none_may, f'digits:{f.name}', f, f.values.abs() >= 10**whole, f'have at most {whole} digits before the point, as {physical} asks', 'out_of_range')]
+    why = f'that `{f.name}` has at most {after} digits after the point is not checked, because it is stored as {f.dtype}'
+    return found if f.values.type().is_integer() else [*found, not_checked(f'decimals:{f.name}', why, f.name)]
+
 def physical_promises(
     f:Field, # The column
 )->list:
@@ -503,6 +515,7 @@ def physical_promises(
     length = re.fullmatch(r'\s*(\w+)\s*\(\s*(\d+)\s*\)\s*', str(physical))
     plain = dict(physicalType=physical)
     found = [attempt(f'physical:{f.name}', type_promise, f, plain, f'physical:{f.name}')] if logical else []
+    found += digits_promises(f, str(physical))
     if promised_type(plain)[0] != 'string' or not length or f.family != 'string': return found
     return found + [attempt(f'length:{f.name}', none_may, f'length:{f.name}', f, f.values.length() > int(length[2]), f'fit {physical}', 'out_of_range')]
 

@@ -170,7 +170,8 @@ def test_words_of_databases(physical, column, ok, tmp_path):
 @pytest.mark.parametrize('spec, rows, bad', [
     ('logicalType: string, physicalType: VARCHAR(2)', ['UA', 'DL'], {}), ('logicalType: string, physicalType: VARCHAR(2)', ['UA', 'ABC'], {'length:a': ('fail', 'out_of_range')}),
     ('physicalType: CHAR(2)', ['UAL'], {'length:a': ('fail', 'out_of_range')}), ('logicalType: number, physicalType: BIGINT', [1.5], {'physical:a': ('fail', 'wrong_type')}),
-    ('logicalType: number, physicalType: "DECIMAL(9,2)"', [1.5], {}), ('logicalType: string, physicalType: jsonb', ['{}'], {'physical:a': ('warn', 'not_checked')})])
+    ('logicalType: number, physicalType: "DECIMAL(9,2)"', [1.5], {'decimals:a': ('warn', 'not_checked')}), ('physicalType: "NUMERIC(3)"', [999, -1000], {'digits:a': ('fail', 'out_of_range')}),
+    ('logicalType: number, physicalType: "decimal(4, 2)"', [99.99, 100.], {'digits:a': ('fail', 'out_of_range'), 'decimals:a': ('warn', 'not_checked')}), ('physicalType: DECIMAL(3)', [-999, 999], {}), ('logicalType: string, physicalType: jsonb', ['{}'], {'physical:a': ('warn', 'not_checked')})])
 def test_a_physical_type_beside_the_logical_one(spec, rows, bad, tmp_path):
     assert found(tmp_path, pa.table(dict(a=rows)), [f'{{name: a, {spec}}}']) == bad
 
