@@ -150,6 +150,7 @@ def http_trouble(
     status = next((m[1] for o in found if (m := re.search(r'(?:too many |with error code |with status |^(?=\d+ \w+ Error))([45]\d\d)\b', str(o)))), None)
     if status: return f'it answers with status {status}'
     doc = next((d for o in found if (d := unread(o)) is not None), None)
+    if doc is not None and not doc.strip(): return 'its answer is empty'
     if doc is not None: return 'its answer was cut off' if doc.lstrip()[:1] in ('{', '[') else f'its answer is not MLflow\'s: `{" ".join(doc[:40].split())}`'
     return next((said for name,said in BREAKS.items() if name in names), '')
 

@@ -143,7 +143,7 @@ def calls(world):
 
 
 SAYS = {'500': 'answers with status 500', '502': 'status 502', '503': 'status 503', '404': 'status 404', 'html': 'not MLflow\'s: `<html>', 'half': 'was cut off', 'cut': 'was cut off',
-        'lost': 'broke off', 'hangs': 'did not answer in time', 'empty': 'is about ``|is empty|invalid literal|answer is not MLflow'}
+        'lost': 'broke off', 'hangs': 'did not answer in time', 'empty': 'is about ``|is empty|invalid literal'}
 
 
 @pytest.fixture
