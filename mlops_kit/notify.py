@@ -1,8 +1,8 @@
-"""A promotion, a refusal, a waiting approval and a rollback can be sent as a CloudEvent to a webhook, or through Apprise.
+"""A promotion, a refusal, a waiting approval, a rollback, a conflict and its end can be sent as a CloudEvent to a webhook, or through Apprise.
 
 Where `MLOPS_KIT_WEBHOOK` holds a URL, each decision is sent there once by HTTP POST, as a CloudEvent 1.0 in structured JSON; with `MLOPS_KIT_WEBHOOK_SECRET` the body is signed with HMAC-SHA256. Where `MLOPS_KIT_APPRISE` holds Apprise's URLs, the headline goes there.
 
-A message that could not be sent changes no decision and no exit code: it is one more line of the decision. Neither messages nor errors hold the URL or the secret.
+A message that could not be sent changes no decision and no exit code: it is one more line of the decision. An answer that decides nothing, such as that the version holds the alias already, is not sent. Neither messages nor errors hold the URL or the secret.
 
 Docs: https://mlops-kit.github.io/mlops_kit/notify.html.md"""
 
@@ -16,7 +16,8 @@ import hashlib, hmac, json, os, urllib.error, urllib.request
 from .core import digest
 
 # %% ../nbs/11c_notify.ipynb #31130722
-KINDS = {'promoted': 'promoted', 'blocked': 'refused', 'waiting for approval': 'waiting', 'rolled back': 'rolledback'}
+KINDS = {'promoted': 'promoted', 'blocked': 'refused', 'waiting for approval': 'waiting', 'rolled back': 'rolledback',
+    'conflict': 'conflict', 'reconciled': 'reconciled'}
 
 def event_of(
     d, # `Decision`

@@ -4,12 +4,15 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from mlops_kit import notify as room
 from mlops_kit.promotion import Decision
-from world import World
+from mlops_kit.store import read_artifact, set_alias
+from world import POLICY, World
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -67,20 +70,39 @@ def test_nobody_there_nothing_installed_and_dry_runs(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'apprise', None)
     monkeypatch.setenv('MLOPS_KIT_APPRISE', 'json://hush')
     assert room.notify(made('promoted'))[1] == 'Apprise was not notified: ModuleNotFoundError'
-    assert room.notify(made('promoted', dry_run=True)) == room.notify(made('conflict')) == []
+    assert room.notify(made('promoted', dry_run=True)) == []
 
 
 @pytest.mark.slow
-def test_promotions_refusals_and_rollbacks_are_told_and_do_not_depend_on_it(receiver, tmp_path, monkeypatch):
+def test_every_kind_is_told_once_and_nothing_depends_on_it(receiver, tmp_path, monkeypatch):
     world = World(tmp_path/'world').furnish()
+    world.team(POLICY.replace('gates: [performance]}', 'gates: [performance], approvals: {required: 1, roles: [risk]}}'))
     monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
     for upside_down in (False, True, False): world.register(upside_down=upside_down)
-    for n in (1, 2, 3):
-        world.judge(f'tiny/{n}')
-        if n == 3: receiver.status = 500
-        d = world.promote(f'tiny/{n}')
-        assert d.exit_code == [0, 2, 0][n-1] or d.exit_code == 1 and n == 2, d
-    assert d.reasons[-1] == 'the webhook was not notified: HTTP status 500' and world.alias() == 3
-    d = world.rollback(reason='why not')
-    assert (d.exit_code, world.alias()) == (0, 1)
-    assert [json.loads(b)['type'].split('.')[-1] for _, b in receiver.got] == ['promoted', 'refused', 'promoted', 'rolledback']
+    def told(d, code, *kinds):
+        assert (d.exit_code, [json.loads(b)['type'].split('.')[-1] for _, b in receiver.got]) == (code, [*kinds])
+        receiver.got.clear()
+        return d
+    world.judge('tiny/1')
+    assert 'waits for approval' in told(world.promote('tiny/1'), 5, 'waiting').__repr__()
+    world.says('approve', 'benrisk', 'tiny/1')
+    told(world.promote('tiny/1'), 0, 'promoted')
+    told(world.promote('tiny/1'), 0)
+    for n in (2, 3): world.judge(f'tiny/{n}')
+    told(world.promote('tiny/2'), 1, 'refused')
+    told(world.promote('tiny/3', expect=7), 6, 'conflict')
+    world.says('approve', 'benrisk', 'tiny/3')
+    receiver.status = 500
+    d, failed = told(world.promote('tiny/3'), 0, 'promoted'), 'the webhook was not notified: HTTP status 500'
+    kept = read_artifact(world.store, d.evidence['run_id'], 'decision.json'), Path(d.run, 'decision.json').read_bytes()
+    assert d.reasons[-1] == failed and world.alias() == 3 and [json.loads(o)['reasons'][-1] for o in kept] == [failed]*2
+    set_alias(world.store, 'tiny', 'champion', 2)
+    assert told(world.rollback(reason='why not'), 6, 'conflict').reasons[-1] == failed
+    told(world.reconcile(), 0, 'reconciled')
+    told(world.reconcile(), 0)
+    told(world.rollback(expect=1), 6, 'conflict')
+    with monkeypatch.context() as m, pytest.raises(OSError):
+        m.setattr('mlops_kit.promotion.settle', mock.Mock(side_effect=OSError))
+        world.rollback(reason='why not')
+    told(world.rollback(reason='why not'), 0, 'rolledback')
+    assert world.alias() == 1

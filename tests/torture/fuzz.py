@@ -147,7 +147,7 @@ class Fuzz:
             for p in sorted(root.rglob('*')):
                 if not p.is_file(): continue
                 rel = p.relative_to(root).as_posix()
-                if what == 'evidence' and rel in ('decision.json', 'history.json', 'dossier.html'): continue
+                if what == 'evidence' and (rel in ('decision.json', 'history.json', 'dossier.html') or rel.startswith('decisions/')): continue
                 kind = 'manifest' if rel.endswith('manifest.json') else 'model file' if what in ('model', 'adopted') else 'pin' if what == 'pin' else kind_of(rel)
                 yield file_spot(medium, kind, p, rel, order, (place,), f'{place} {rel}')
         if medium == 'bundle':

@@ -171,7 +171,7 @@ def killed(s, at='', after=None, then=('again',)):
         shutil.rmtree(torn, ignore_errors=True)
         s.world.keep(torn)
     for what in then:
-        if what == 'again' and finished(s, at, after): continue
+        if what == 'again' and finished(s): continue
         if what != then[0]: s.world.restore(torn)
         found, conflict = next_command(s, what)
         count['next commands'] += 1
@@ -180,9 +180,10 @@ def killed(s, at='', after=None, then=('again',)):
     return count, wrong
 
 
-def finished(s, at, after):
-    "Tell whether only the answer was lost: `rollback` without a version, typed again after that, goes further back"
-    return s.scene.what == 'rollback' and not s.scene.kwargs and (at == s.points()[-1] or after and s.world.book().is_done(s.world.book().head('champion')))
+def finished(s):
+    "Tell whether only the answer was lost, or what MLflow shows of it: `rollback` without a version, typed again after that, goes further back"
+    if s.scene.what != 'rollback' or s.scene.kwargs: return False
+    return told(s.world) == s.after and s.world.book().is_done(s.world.book().head('champion'))
 
 
 def torture(world, only=None, then=('again', 'status', 'history'), points=None, times=0, seed=0, show=lambda o: None):
