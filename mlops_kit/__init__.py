@@ -27,7 +27,7 @@ Modules:
 - `mlops_kit.inbox`: People hand their signed words into an inbox; the one account that may write the ledger copies in those that hold.
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
 - `mlops_kit.lineage`: Sources by digest, code by commit, environment by version: what a version must be able to say of its own making.
-- `mlops_kit.notify`: A promotion, a refusal, a waiting approval and a rollback can be sent as a CloudEvent to a webhook, or through Apprise.
+- `mlops_kit.notify`: A promotion, a refusal, a waiting approval, a rollback, a conflict and its end can be sent as a CloudEvent to a webhook, or through Apprise.
 - `mlops_kit.performance`: Metrics with their intervals: absolute bounds on the value, the champion on the paired difference.
 - `mlops_kit.policy`: The policy file: which gates stand before which alias, with which bounds, and who may loosen them.
 - `mlops_kit.profile`: Per column: how many values, how many missing, which ones and how often. Small enough to keep, enough to judge drift and quality without the rows.
@@ -46,7 +46,7 @@ Modules:
 __version__ = "0.1.0"
 
 _HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', self_test='selftest', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
-    promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion', verify='audit', verify_bundle='audit')
+    promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion', verify='audit', verify_bundle='audit', plot='figure')
 __all__ = list(_HOMES)
 
 

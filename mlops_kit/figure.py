@@ -10,12 +10,13 @@ Docs: https://mlops-kit.github.io/mlops_kit/figure.html.md"""
 
 # %% auto #0
 __all__ = ['TONES', 'allowed_side', 'bound_text', 'reach', 'place', 'tone', 'shape', 'track', 'svg', 'unbound', 'interval_svg',
-           'Figure', 'excess', 'ranked', 'left_out', 'figure', 'spread', 'groups_figure', 'steps', 'history_svg']
+           'Figure', 'excess', 'ranked', 'left_out', 'figure', 'names_of', 'plot', 'spread', 'groups_figure', 'steps',
+           'history_svg']
 
 # %% ../nbs/00a_figure.ipynb #7793e723
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
-from .core import MARKS, STATUSES, counted, number, said
+from .core import MARKS, STATUSES, DataError, counted, number, said, unknown
 
 # %% ../nbs/00a_figure.ipynb #7d5dc27e
 def allowed_side(
@@ -191,6 +192,20 @@ def figure(
     top += _text(478, 16, 'value', 'text-anchor="end" opacity=".75"') + _text(490, 16, 'bound', 'opacity=".75"')
     return Figure(svg(top + ''.join(rows) + _text(22, foot, rest, 'opacity=".75"'), 580, foot + (8 if rest else -12), head, said(verdict)),
         f'Figure of {len(verdict.checks)} checks. {head}: {said(verdict)}')
+
+# %% ../nbs/00a_figure.ipynb #b27b4929
+def names_of(check)->set: # Column, slice, id, and the id without its gate
+    "List what a check answers to"
+    return {o for o in (check.column, check.slice, check.id, check.id.partition(':')[2]) if o}
+
+def plot(
+    verdict, # A `Verdict`
+    name:str='', # A column, a slice such as 'carrier=UA', or a check's id; all of them unless given
+)->Figure:
+    "Draw a verdict, or what it says about one column or group; `DataError` for a name that it does not know"
+    found = [c for c in verdict.checks if not name or name in names_of(c)]
+    if name and not found: raise unknown('column, slice or check', name, sorted({o for c in verdict.checks for o in names_of(c)}), DataError)
+    return figure(replace(verdict, checks=found))
 
 # %% ../nbs/00a_figure.ipynb #16cb248a
 def _stacks(checks, mid, half, step=12):
