@@ -80,6 +80,9 @@ torture: .venv/.ready ## kill, race and forge at length, on SQLite, PostgreSQL a
 	$(BIN)/python tests/torture/fuzz.py --mutations 2000 --seed 1 --out benchmarks/out/torture_fuzz.json
 	$(BIN)/python benchmarks/fill.py
 
+docs: .venv/.ready ## build the site into build/site: guides, gates, examples, reference, every room
+	$(BIN)/python docs/build.py
+
 picture: demo ## take the README's picture from the demo's dossier (needs chromium)
 	$(BIN)/python docs/picture.py mlops-kit-demo
 
@@ -92,4 +95,4 @@ lock: ## refresh constraints.txt
 clean: ## remove what can be made again
 	rm -rf .venv build dist *.egg-info mlops-kit-demo runs
 
-.PHONY: help setup demo test quick slow spark export bench bench-long self-test torture picture lock clean
+.PHONY: help setup demo test quick slow spark export bench bench-long self-test torture docs picture lock clean

@@ -386,7 +386,8 @@ def init(a):
     for o in ('name', 'target'): wanted(a, o)
     texts = start_of(a)
     also = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
-    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *also, *new_key(Path('keys'), a.person, a.role)])
+    key = new_key(Path('keys'), a.person, a.role) # it may be refused, and then nothing else is written
+    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *also, *key])
 
 def new_file(path, text):
     "Write a file unless it exists"

@@ -143,7 +143,7 @@ class Signing(Strict):
 
 class Waivers(Strict):
     "How long a gate may be waived"
-    max_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    max_days: Annotated[int, Field(ge=0, le=3650)] = 30 # No gate is waived for longer
 
 # %% ../nbs/01_policy.ipynb #b479ed6c
 USUAL_GATES = 'contract', 'data_quality', 'drift', 'performance' # Asked where a stage names none
@@ -163,7 +163,7 @@ class Rollback(Strict):
 # %% ../nbs/01_policy.ipynb #4d2006ff
 class Stage(Strict):
     "What stands before one alias"
-    gates: Annotated[list[str], Field(min_length=1)] = list(USUAL_GATES)
+    gates: Annotated[list[str], Field(min_length=1)] = list(USUAL_GATES) # Which are asked: ours by name, and notebooks of `promotion_gates/`
     evidence_max_age: Span = '7d' # Older evidence is made anew
     approvals: Approvals = Approvals()
     rollback: Rollback = Rollback()
@@ -412,8 +412,8 @@ def check_group_metric(name, o, side):
 class Latency(Strict):
     "A budget of time, in milliseconds"
     p50: Positive|None = None # Half of the calls
-    p95: Positive|None = None
-    p99: Positive|None = None
+    p95: Positive|None = None # Milliseconds that 95% of the calls may take
+    p99: Positive|None = None # Milliseconds that 99% of the calls may take
 
 class Behaviour(Strict):
     "Does it load, answer, and answer in time?"
@@ -486,7 +486,7 @@ class Policy(Strict):
     "What a version of one model must prove for each alias"
     version: Literal[1] = 1 # Of this format
     model: Annotated[str, Field(min_length=1)] # The registered model's name
-    task: Literal[tuple(METRICS)]
+    task: Literal[tuple(METRICS)] # What kind of answer the model gives
     target: Annotated[str, Field(min_length=1)] # The column that is predicted
     owner: Annotated[str, Field(min_length=1)] # Who answers for it
     data: Data = Data()

@@ -186,6 +186,14 @@ def test_init_knows_whose_jobs_to_write(tmp_path, monkeypatch, capsys):
     assert Path('.github/workflows/mlops-kit.yml').exists()
 
 
+def test_init_writes_nothing_where_the_key_would_lie_in_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(tmp_path/'key.pem'))
+    (tmp_path/'.git').mkdir()
+    with pytest.raises(MlopsKitError, match='a private key must not'): cli.run(['init', 'tiny', '--target', 'late'])
+    assert [p.name for p in tmp_path.iterdir()] == ['.git']
+
+
 FAKE_GH = '''#!/bin/sh
 echo "$@" >> gh.log
 case "$*" in *--paginate*) cat old-comment 2>/dev/null; exit 0;; esac

@@ -43,3 +43,18 @@ def test_every_public_function_says_what_it_does():
 def test_the_readme_names_every_page():
     text = (ROOT/'README.md').read_text()
     for p in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')): assert f'(nbs/{p.name})' in text, p.name
+
+
+def test_every_option_and_every_key_of_the_policy_has_a_meaning():
+    from reference import options, policy_keys
+    assert [o for o in options() if not o[2]] == []
+    assert [o for o in policy_keys() if not o[2]] == []
+    assert {'gates.performance.metrics.NAME.margin', 'stages.NAME.approvals.roles', 'gates.drift.columns.NAME.reason'} <= {o[0] for o in policy_keys()}
+
+
+def test_every_variable_that_is_read_is_documented():
+    from reference import VARIABLES
+    text = '\n'.join(p.read_text() for p in (ROOT/'mlops_kit').glob('*.py') if p.name != '_modidx.py')
+    read = set(re.findall(r"\benv(?:iron)?(?:\.get|\.setdefault)?[(\[]'([A-Z][A-Z_]+)'", text)) | set(re.findall(r'MLOPS_KIT_[A-Z_]+', text))
+    ours = {'FORCE_COLOR', 'CLICOLOR_FORCE', 'CLICOLOR'} # named beside NO_COLOR
+    assert {'MLOPS_KIT_KEY', 'NO_COLOR', 'MLFLOW_TRACKING_URI'} <= read and read - set(VARIABLES) - ours - {'TERM', 'MLOPS_KIT_'} <= set(), read - set(VARIABLES)
