@@ -11,16 +11,15 @@ Docs: https://mlops-kit.github.io/mlops_kit/approval.html.md"""
 # %% auto #0
 __all__ = ['TRIES', 'pinned_policy', 'pinned_key', 'named_evidence', 'verified_run', 'Matter', 'matter_text', 'open_matter',
            'open_change', 'proposed', 'same_pin', 'last_move', 'refuse_decided', 'refuse_never', 'say', 'refuse_late',
-           'Answer', 'answered', 'next_command', 'matter', 'own_word', 'approve', 'check_why', 'reject', 'withdraw',
-           'refuse_waiver', 'waive', 'refuse_lockout', 'change_count', 'change_policy', 'how_to_change', 'key_changes',
-           'change', 'policy_entry']
+           'Answer', 'show_word', 'answered', 'next_command', 'matter', 'own_word', 'approve', 'check_why', 'reject',
+           'withdraw', 'refuse_waiver', 'waive', 'refuse_lockout', 'change_count', 'change_policy', 'how_to_change',
+           'key_changes', 'change', 'policy_entry']
 
 # %% ../nbs/11a_approval.ipynb #279a0f58
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, now, unknown
+from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, now, ticked, unknown
 
 # %% ../nbs/11a_approval.ipynb #41c84348
 from .consent import (WORDS, Tally, Topic, asked, author_of, last_words, lasts, partial, policy_of, read_day, rejections, same_name,
@@ -28,7 +27,7 @@ from .consent import (WORDS, Tally, Topic, asked, author_of, last_words, lasts, 
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
 from .ledger import MOVES, identity, ledger, pin_of, put_pin
 from .registry import check_reason, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
-from .store import run_files
+from .store import add_fact, run_files
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
 def pinned_policy(
@@ -240,8 +239,21 @@ class Answer:
     def mark(self): return 'pass' if self.exit_code == EXIT['yes'] else 'inconclusive' if self.exit_code == EXIT['approval'] else 'fail'
     def to_dict(self): return asdict(self) | dict(schema='mlops_kit/answer/1', tally=self.tally and self.tally.to_dict())
     def __repr__(self): return '\n'.join([f'{MARKS[self.mark]} {self.said}', *(f'  {o}' for o in self.lines)])
-    def _repr_html_(self): return f'<div>{badge(self.mark)} <b>{escape(self.said)}</b><ul>{"".join(f"<li>{escape(o)}</li>" for o in self.lines)}</ul></div>'
+    def _repr_html_(self): return f'<div>{badge(self.mark)} <b>{ticked(self.said)}</b><ul>{"".join(f"<li>{ticked(o)}</li>" for o in self.lines)}</ul></div>'
 
+def show_word(
+    book, # `Ledger`
+    e, # `Entry` of what a person said
+)->list: # A sentence where that failed
+    "Show beside the version in MLflow what a person said about it"
+    if not e.target: return []
+    what = dict(approve='approved', reject='rejected', withdraw='word withdrawn', waive='gate waived').get(e.kind, e.kind)
+    line = f'- {what} for {e.alias} by {e.actor}' + f' ({e.decision})'*(e.kind == 'waive') + (f': {e.reason}' if e.reason else '') + f', entry {e.seq}, {e.at}'
+    try: add_fact(book.store, book.name, e.target['version'], line)
+    except Exception as o: return [f'MLflow does not show this beside the version: {type(o).__name__}: {o}']
+    return []
+
+# %% ../nbs/11a_approval.ipynb #f9470784
 def answered(
     m:Matter,
     e, # `Entry`
@@ -253,6 +265,7 @@ def answered(
     lines = tally_lines(t) + no + ([] if new else ['it was said before: nothing was written'])
     if e.kind != 'reject' and t.enough and not t.rejected: lines.append(f'now: `{next_command(m)}`')
     if m.version and m.topic.policy != m.policy.digest: lines.append(f'the evidence was made under a changed policy, which is agreed to apart: `mlops-kit approve {m.book.name} --policy policy.yaml`')
+    lines += show_word(m.book, e)
     return Answer(m.book.name, m.version and m.version.to_dict(), m.topic.alias, f'{e.actor} {verb} {m.what} (entry {e.seq})', e.to_dict(), lines, t)
 
 def next_command(m:Matter)->str:
@@ -369,7 +382,7 @@ def waive(
     mine = lambda w: (w.gate, w.until, w.by, w.reason, w.why) == (gate, until, m.keys[m.key.keyid]['person'], reason, '')
     already = lambda: next((m.book.read()[1][w.seq - 1] for w in given() if mine(w)), None)
     e, new = say(m, 'waive', f'{gate} until {until}', reason, already)
-    lines = [repr(w) for w in given()] + ([] if new else ['it was said before: nothing was written'])
+    lines = [repr(w) for w in given()] + ([] if new else ['it was said before: nothing was written']) + show_word(m.book, e)
     return Answer(m.book.name, m.version.to_dict(), to, f'{e.actor} answers for `{gate}` of `{m.version.ref}` until {until} (entry {e.seq})', e.to_dict(), lines)
 
 # %% ../nbs/11a_approval.ipynb #0cb5cba4

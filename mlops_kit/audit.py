@@ -32,7 +32,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, digest, html_table, to_json, unknown
+from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, digest, html_table, ticked, to_json, unknown
 
 # %% ../nbs/12a_audit.ipynb #e5744813
 from .store import aliases, download_artifacts, failed, get_params, is_left, list_versions, model_names
@@ -710,8 +710,8 @@ def audit_text(a:Audit)->str:
 def audit_html(a:Audit)->str:
     "Show an audit as HTML"
     status = {0: 'pass', 1: 'fail'}.get(a.exit_code, 'inconclusive')
-    rows = html_table([['', 'where', 'what was found', 'promise']] + [[badge(m), escape(f.where), escape(f.said), escape(f.promise)]
-        for m, fs in [('fail', a.broken), ('inconclusive', a.unchecked), ('warn', a.notes)] for f in fs])
+    found = [[badge(m), escape(f.where), ticked(f.said), escape(f.promise)] for m, fs in [('fail', a.broken), ('inconclusive', a.unchecked), ('warn', a.notes)] for f in fs]
+    rows = html_table([['', 'where', 'what was found', 'promise'], *found]) if found else ''
     head = f'<code>head {a.head["seq"]}:{a.head["digest"]}</code>'
     return f'<div>{badge(status)} <b>{escape(verdict_line(a)[2:])}</b><p>{escape(counted_line(a))}</p>{rows}<p>{head}<br>{escape(anchor_line(a))}</p></div>'
 

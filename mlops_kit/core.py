@@ -11,14 +11,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 # %% auto #0
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'DRAWING', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError',
            'DataError', 'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check',
-           'asdict', 'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number', 'badge',
-           'text_table', 'wrapped', 'row_lines', 'column_sizes', 'narrowed', 'html_table', 'said', 'status_text',
-           'verdict_text', 'verdict_html', 'digest', 'file_digest', 'write_file', 'to_json', 'save_verdict', 'schema',
-           'not_json', 'load_verdict', 'gate_folder', 'require', 'Verdicts', 'verdicts_text', 'verdicts_html',
-           'checks_frame']
+           'asdict', 'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number',
+           'coloured', 'badge', 'text_table', 'wrapped', 'row_lines', 'column_sizes', 'narrowed', 'ticked',
+           'html_table', 'said', 'status_text', 'verdict_text', 'checks_html', 'verdict_html', 'digest', 'file_digest',
+           'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require',
+           'Verdicts', 'verdicts_text', 'verdicts_html', 'checks_frame']
 
 # %% ../nbs/00_core.ipynb #f214363d
-import difflib, hashlib, json, math, os, platform
+import difflib, hashlib, json, math, os, platform, re
 from pkgutil import resolve_name
 from importlib.resources import files as package_files
 from dataclasses import dataclass, field, fields
@@ -222,11 +222,17 @@ def number(
     if isinstance(o, (str, bool)): return str(o)
     return f'{o:,.0f}' if float(o).is_integer() else f'{o:,.4g}'
 
+def coloured(
+    status:str, # One of `STATUSES`
+)->str: # A style that reads on light and on dark: the colour leans towards the page's own text
+    "Style text by a status"
+    return f'color:color-mix(in srgb, {COLOURS[status]} 60%, currentColor)'
+
 def badge(
     status:str, # One of `STATUSES`
 )->str:
     "Draw a status as HTML"
-    return f'<b style="color:{COLOURS[status]}">{MARKS[status]} {status}</b>'
+    return f'<b style="{coloured(status)}">{MARKS[status]} {status}</b>'
 
 # %% ../nbs/00_core.ipynb #1fc22ab6
 def text_table(
@@ -270,11 +276,18 @@ def narrowed(sizes, least, room)->list:
     return sizes
 
 # %% ../nbs/00_core.ipynb #0a7cfb1c
+def ticked(
+    text:str, # A sentence with names in backticks
+)->str: # HTML
+    "Set names between backticks as code, and escape everything"
+    return re.sub('`([^`]+)`', r'<code>\1</code>', escape(str(text)))
+
 def html_table(
     rows, # Lists of cells that are HTML already, the first of them the head
 )->str:
-    "Lay `rows` out as an HTML table that reads in light and dark themes"
-    cells = lambda r, tag: ''.join(f'<{tag} style="text-align:left;padding:2px 10px 2px 0;vertical-align:top">{c}</{tag}>' for c in r)
+    "Lay `rows` out as an HTML table that reads in light and dark themes; a short cell keeps to one line"
+    short = lambda c: ';white-space:nowrap'*(0 < len(re.sub('<[^>]+>', '', c)) < 26)
+    cells = lambda r, tag: ''.join(f'<{tag} style="text-align:left;padding:2px 10px 2px 0;vertical-align:top{short(c)}">{c}</{tag}>' for c in r)
     body = ''.join(f'<tr>{cells(r, "td")}</tr>' for r in rows[1:])
     return f'<table style="border-collapse:collapse"><thead><tr>{cells(rows[0], "th")}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -303,10 +316,13 @@ def verdict_text(v:Verdict)->str:
     rows = [[MARKS[counted(c)], c.id, number(c.value), number(c.bound), c.message] for c in v.worst_first()]
     return f'{MARKS[v.status]} {v.gate}: {status_text(v)}\n' + text_table([_HEAD] + rows)
 
+def checks_html(v:Verdict)->str:
+    "Show a verdict's checks as an HTML table, the worst first"
+    return html_table([_HEAD, *([badge(counted(c)), escape(c.id), number(c.value), number(c.bound), ticked(c.message)] for c in v.worst_first())])
+
 def verdict_html(v:Verdict)->str:
-    "Show a verdict as an HTML table, the worst check first"
-    rows = [[badge(counted(c))] + [escape(o) for o in (c.id, number(c.value), number(c.bound), c.message)] for c in v.worst_first()]
-    return f'<div>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns}{html_table([_HEAD] + rows)}</div>'
+    "Show a verdict as HTML"
+    return f'<div>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns}{checks_html(v)}</div>'
 
 # %% ../nbs/00_core.ipynb #1f345ef1
 def digest(
@@ -421,9 +437,9 @@ def verdicts_text(vs:Verdicts)->str:
 # %% ../nbs/00_core.ipynb #fdc991ec
 def verdicts_html(vs:Verdicts)->str:
     "Show several verdicts as HTML, one line a gate that opens into its checks"
-    gate = lambda v: (f'<details{"" if v.ok else " open"}><summary>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns} {escape(said(v))}</summary>'
-        f'{verdict_html(v)}</details>')
-    return f'<div>{badge(vs.status)}{"".join(map(gate, sorted(vs, key=lambda v: v.only_warns)))}</div>'
+    gate = lambda v: (f'<details{"" if v.ok else " open"}><summary>{badge(v.status)} <b>{escape(v.gate)}</b>{" (only warns)"*v.only_warns} {ticked(said(v))}</summary>'
+        f'{checks_html(v)}</details>')
+    return f'<div>{"".join(map(gate, sorted(vs, key=lambda v: v.only_warns)))}</div>'
 
 # %% ../nbs/00_core.ipynb #64319e53
 _NUMBERS = 'value', 'low', 'high', 'bound'

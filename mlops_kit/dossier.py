@@ -12,24 +12,22 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'BROKEN', 'RECORDS', 'read_part', 'read_gate',
            'strangeness', 'Record', 'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'contradictions',
            'Seal', 'read_seal', 'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged',
-           'made_of', 'Gate', 'worst_of', 'gate_of', 'Slicing', 'slicings_of', 'widest_of', 'drifts', 'lineage_rows',
-           'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered',
-           'covers', 'people', 'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of',
-           'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered',
-           'ticked', 'side_by_side', 'headlines', 'page_context', 'template', 'page_of', 'fits', 'mended',
-           'write_dossier', 'notebook_html']
+           'made_of', 'Gate', 'worst_of', 'gate_of', 'widest_of', 'drifts', 'lineage_rows', 'sized', 'identity_rows',
+           'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers', 'people',
+           'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of', 'judged_boxes', 'moved_alias',
+           'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered', 'side_by_side', 'headlines',
+           'page_context', 'template', 'page_of', 'fits', 'mended', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
-from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, write_file
-from .figure import Figure, bound_text, excess, groups_figure, history_svg, interval_svg, left_out, ranked, spread
+from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, ticked, write_file
+from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
 from .gates import read_run
 from .graph import Box, graph_figure
 from .requirements import answered, frameworks
@@ -347,32 +345,6 @@ def gate_of(
     links = [(quote(f'{name}/{f}'), _FILES[f]) for f in there]
     return Gate(v, name, QUESTIONS.get(name, ''), links, changed, worst_of(v), shown, [c for c in order if c not in shown])
 
-# %% ../nbs/13_dossier.ipynb #23dfcfec
-@dataclass
-class Slicing:
-    "One metric on several groups of rows"
-    gate: str # That measured
-    id: str # What the checks share, such as `performance:roc_auc:min`
-    by: str # The columns that make the groups
-    checks: list # One a group, the worst first
-    whole: Check # The same on all rows; None where that was not asked
-    spans: list # Checks on all groups together, such as how far they are apart
-    @property
-    def figure(self): return groups_figure(self.checks, self.whole)
-
-# %% ../nbs/13_dossier.ipynb #608e30c3
-def _by(name): return ', '.join(part.split('=')[0] for part in name.split(', '))
-
-def slicings_of(
-    v:Verdict,
-)->list: # Of `Slicing`
-    "Find the metrics that a gate measured group by group"
-    found, ids = {}, {c.id: c for c in v.checks}
-    for c in v.checks:
-        if c.slice and c.value is not None and c.id.endswith(f':{c.slice}'): found.setdefault((c.id[:-len(c.slice) - 1], _by(c.slice)), []).append(c)
-    spans = lambda id, by: [c for c in v.checks if not c.slice and c.id.split(':')[:2] == id.split(':')[:2] and c.id.endswith(f':{by}')]
-    return [Slicing(v.gate, id, by, ranked(checks), ids.get(id), spans(id, by)) for (id, by), checks in found.items()]
-
 # %% ../nbs/13_dossier.ipynb #d026787f
 def widest_of(
     verdicts, # Each a `Verdict`
@@ -639,14 +611,6 @@ def covered(
     n = sum(bool(said) for _, said in found)
     return f'Evidence of this run speaks to {n} of {len(found)} points; {len(found) - n} are not covered.'
 
-# %% ../nbs/13_dossier.ipynb #4e7a8342
-def ticked(
-    text:str, # A sentence with names in backticks
-): # Markup
-    "Set names between backticks as code, and escape everything"
-    from markupsafe import Markup
-    return Markup(re.sub('`([^`]+)`', r'<code>\1</code>', escape(str(text))))
-
 # %% ../nbs/13_dossier.ipynb #58fc24e8
 def side_by_side(
     r:Record,
@@ -699,7 +663,7 @@ def _pages(): # jinja2's `Environment`
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     env = Environment(loader=PackageLoader('mlops_kit', 'data'), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters |= dict(ticked=ticked, shown=shown, number=number, at=at)
+    env.filters |= dict(ticked=lambda o: Markup(ticked(o)), shown=shown, number=number, at=at)
     env.globals |= dict(MARKS=MARKS, counted=counted, said=said, ranked=ranked, bound_text=bound_text, left_out=left_out, repr=repr,
         picture=lambda c, width=120: Markup(interval_svg(c, width)), drawing=lambda f: Markup(f.svg), spread=spread, covered=covered)
     return env
@@ -753,11 +717,12 @@ def write_dossier(
 # %% ../nbs/13_dossier.ipynb #03fed248
 def notebook_html(
     executed_ipynb_path, # An executed notebook
+    theme:str='light', # Jupyter's: 'light' or 'dark'
 )->Path: # The page beside it
     "Write an executed notebook as one HTML file that asks nothing of any server"
     from nbconvert import HTMLExporter
     path = Path(executed_ipynb_path)
     cdn = 'require_js_url', 'jquery_url', 'mathjax_url', 'jupyter_widgets_base_url', 'widget_renderer_url', 'mermaid_js_url'
-    exporter = HTMLExporter(template_name='lab', **{k: '' for k in cdn if k in HTMLExporter.class_trait_names()})
+    exporter = HTMLExporter(template_name='lab', theme=theme, **{k: '' for k in cdn if k in HTMLExporter.class_trait_names()})
     html, _ = exporter.from_filename(str(path))
     return write_file(path.with_suffix('.html'), html)

@@ -21,18 +21,20 @@ __all__ = ['BOTH', 'JUDGED', 'METHODS', 'FINE', 'EPS', 'TINY', 'LARGE', 'ROOTS',
            'renormalised', 'binned_bounds', 'settled', 'shares_bounds', 'distinct_bounds', 'sturges_choices',
            'hellinger_bounds', 'Named', 'named', 'matched', 'category_bounds', 'category_fills', 'category_boxes',
            'filled_category_bounds', 'chisquare_bounds', 'boundable', 'bounds', 'Drift', 'judged_kind', 'measure',
-           'values_are', 'obstacle', 'chosen', 'value_of', 'decide', 'Side', 'from_profile', 'side', 'compare', 'rule',
-           'compare_column', 'lacking', 'closer', 'chi_square', 'homogeneity', 'ks_limit', 'ks_ends', 'significance',
-           'corrected', 'Asked', 'evidence', 'conclude', 'told', 'between', 'decided', 'judged_columns', 'Weights',
-           'weights', 'drift_check', 'share_check', 'Predictions', 'unanswered', 'asked_rule', 'drift_checks',
-           'column_checks', 'outcome_check']
+           'values_are', 'obstacle', 'chosen', 'value_of', 'decide', 'Side', 'from_profile', 'side', 'Drifts',
+           'compare', 'rule', 'compare_column', 'lacking', 'closer', 'chi_square', 'homogeneity', 'ks_limit', 'ks_ends',
+           'significance', 'corrected', 'Asked', 'evidence', 'conclude', 'told', 'between', 'decided', 'judged_columns',
+           'Weights', 'weights', 'drift_check', 'drifts_rows', 'drifts_text', 'drifts_html', 'share_check',
+           'Predictions', 'unanswered', 'asked_rule', 'drift_checks', 'column_checks', 'outcome_check']
 
 # %% ../nbs/03a_drift.ipynb #54038b3f
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from html import escape
 from operator import ge, le, lt
 
-from .core import Check, PolicyError, check, is_finite, number, unknown
+from .core import MARKS, Check, DataError, PolicyError, Verdict, asdict, badge, check, counted, html_table, is_finite, number, text_table, ticked, unknown
+from .figure import Figure, interval_svg, plot
 from .profile import Counts, Profile, count_column, edges, exact, make_cells, moments, profile
 from .table import Table, open_table, storage
 
@@ -944,6 +946,30 @@ def side(
     if isinstance(data, Profile): return Side(data, table)
     return Side(None, data if isinstance(data, Table) else open_table(data))
 
+# %% ../nbs/03a_drift.ipynb #8058d7b9
+class Drifts(list):
+    "One `Drift` per column"
+    def __getitem__(self, i):
+        if not isinstance(i, str): return super().__getitem__(i)
+        found = next((d for d in self if d.column == i), None)
+        if found is None: raise unknown('column', i, [d.column for d in self], DataError)
+        return found
+    def _ipython_key_completions_(self): return [d.column for d in self]
+    @property
+    def verdict(self): return Verdict('drift', [drift_check(d, blocking=False) for d in self])
+    def frame(self):
+        "List the columns as a pandas DataFrame, one row a column"
+        import pandas as pd
+        return pd.DataFrame([asdict(d) for d in self], columns=[f.name for f in fields(Drift)])
+    def plot(
+        self,
+        name:str='', # A column; all of them unless given
+    )->Figure:
+        "Draw distances against their thresholds"
+        return plot(self.verdict, name)
+    def __repr__(self): return drifts_text(self)
+    def _repr_html_(self): return drifts_html(self)
+
 # %% ../nbs/03a_drift.ipynb #f035833f
 def compare(
     reference, # What the model learned from: a `Table`, a `Profile` or data
@@ -952,13 +978,13 @@ def compare(
     method:str=None, # A key of `METHODS` for all columns; Evidently's choice unless given
     threshold:float=None, # For all columns; Evidently's unless given
     overrides:dict=None, # Name to an object or dict with `method` and `threshold` of its own
-)->list: # A `Drift` per column
+)->Drifts: # A `Drift` per column
     "Measure how far each column has moved"
     from tqdm import tqdm
     r, c = side(reference), side(current)
     names = list(columns) if columns is not None else list(dict.fromkeys(r.names + c.names))
     names = tqdm(names, desc='drift', unit='column', delay=2, leave=False, disable=None)
-    return [compare_column(n, r, c, *rule(n, method, threshold, overrides)) for n in names]
+    return Drifts(compare_column(n, r, c, *rule(n, method, threshold, overrides)) for n in names)
 
 # %% ../nbs/03a_drift.ipynb #dd89fe7c
 def rule(
@@ -1201,6 +1227,23 @@ def drift_check(
     message = '; '.join([d.message, *said]) + (f' (policy: {why})' if why else '')
     if d.drifted is not None: return check(f'drift:{d.column}', not d.drifted, message, d.reason, blocking=blocking, **kept)
     return Check(f'drift:{d.column}', STATUS[d.reason], message, d.reason, blocking and d.reason != 'not_judged', **kept)
+
+# %% ../nbs/03a_drift.ipynb #580c4002
+_HEAD = ['', 'column', 'method', 'distance', 'drift from', 'what was found']
+
+def drifts_rows(drifts:Drifts)->list:
+    "List columns with their checks, the worst first"
+    method = {d.column: d.method for d in drifts}
+    return [(c, [c.column, method[c.column], number(c.value), number(c.bound), c.message]) for c in drifts.verdict.worst_first()]
+
+def drifts_text(drifts:Drifts)->str:
+    "Show how far columns moved as text"
+    return text_table([_HEAD] + [[MARKS[counted(c)], *row] for c,row in drifts_rows(drifts)])
+
+def drifts_html(drifts:Drifts)->str:
+    "Show how far columns moved as HTML, each distance drawn against its threshold"
+    rows = [[badge(counted(c)), *map(escape, row[:4]), interval_svg(c), ticked(row[4])] for c,row in drifts_rows(drifts)]
+    return html_table([[*_HEAD[:5], '', _HEAD[5]], *rows])
 
 # %% ../nbs/03a_drift.ipynb #daf82680
 def share_check(

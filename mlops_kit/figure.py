@@ -10,8 +10,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/figure.html.md"""
 
 # %% auto #0
 __all__ = ['TONES', 'allowed_side', 'bound_text', 'reach', 'place', 'tone', 'shape', 'track', 'svg', 'unbound', 'interval_svg',
-           'Figure', 'excess', 'ranked', 'left_out', 'figure', 'names_of', 'plot', 'spread', 'groups_figure', 'steps',
-           'history_svg']
+           'Figure', 'excess', 'ranked', 'left_out', 'figure', 'spread', 'groups_figure', 'Slicing', 'slicings_of',
+           'names_of', 'titled', 'plot', 'steps', 'history_svg']
 
 # %% ../nbs/00a_figure.ipynb #7793e723
 from dataclasses import dataclass, replace
@@ -193,20 +193,6 @@ def figure(
     return Figure(svg(top + ''.join(rows) + _text(22, foot, rest, 'opacity=".75"'), 580, foot + (8 if rest else -12), head, said(verdict)),
         f'Figure of {len(verdict.checks)} checks. {head}: {said(verdict)}')
 
-# %% ../nbs/00a_figure.ipynb #b27b4929
-def names_of(check)->set: # Column, slice, id, and the id without its gate
-    "List what a check answers to"
-    return {o for o in (check.column, check.slice, check.id, check.id.partition(':')[2]) if o}
-
-def plot(
-    verdict, # A `Verdict`
-    name:str='', # A column, a slice such as 'carrier=UA', or a check's id; all of them unless given
-)->Figure:
-    "Draw a verdict, or what it says about one column or group; `DataError` for a name that it does not know"
-    found = [c for c in verdict.checks if not name or name in names_of(c)]
-    if name and not found: raise unknown('column, slice or check', name, sorted({o for c in verdict.checks for o in names_of(c)}), DataError)
-    return figure(replace(verdict, checks=found))
-
 # %% ../nbs/00a_figure.ipynb #16cb248a
 def _stacks(checks, mid, half, step=12):
     "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom; what passes stands left of the bound"
@@ -282,6 +268,57 @@ def groups_figure(
     drawn = ''.join(_group_row(c, 16 + 24*i, x, c.slice or c.id, 428) for i,c in enumerate(rows[:most]))
     words = ', '.join(f'{c.slice or c.id} {number(c.value)}' for c in rows[:most]) + (f', {rest}' if rest else '')
     return Figure(svg(_lines(rows[:most], whole, x, foot) + drawn + (_text(2, foot + 13, rest, 'opacity=".75"') if rest else ''), 432, foot + 32, f'{len(rows)} groups on one axis', words), words)
+
+# %% ../nbs/00a_figure.ipynb #e98b06e3
+@dataclass
+class Slicing:
+    "One metric on several groups of rows"
+    gate: str # That measured
+    id: str # What the checks share, such as `performance:roc_auc:min`
+    by: str # The columns that make the groups
+    checks: list # One a group, the worst first
+    whole: object # The same on all rows; None where that was not asked
+    spans: list # Checks on all groups together, such as how far they are apart
+    @property
+    def title(self): return f'{self.checks[0].method or self.id} by {self.by}'
+    @property
+    def figure(self): return groups_figure(self.checks, self.whole)
+
+# %% ../nbs/00a_figure.ipynb #036de38b
+def _by(c): return c.column or ', '.join(part.split('=')[0] for part in c.slice.split(', '))
+
+def slicings_of(
+    verdict, # A `Verdict`
+)->list: # Of `Slicing`
+    "Find the metrics that a gate measured group by group"
+    found, ids = {}, {c.id: c for c in verdict.checks}
+    for c in verdict.checks:
+        if c.slice and c.value is not None and c.id.endswith(f':{c.slice}'): found.setdefault((c.id[:-len(c.slice) - 1], _by(c)), []).append(c)
+    spans = lambda id, by: [c for c in verdict.checks if not c.slice and c.id.split(':')[:2] == id.split(':')[:2] and c.id.endswith(f':{by}') and c.id != id]
+    return [Slicing(verdict.gate, id, by, ranked(checks), ids.get(id), spans(id, by)) for (id, by), checks in found.items()]
+
+# %% ../nbs/00a_figure.ipynb #b27b4929
+def names_of(check)->set: # Column, slice, id, and the id without its gate
+    "List what a check answers to"
+    return {o for o in (check.column, check.slice, check.id, check.id.partition(':')[2]) if o}
+
+def titled(s:Slicing)->Figure:
+    "Draw one metric by group under its name"
+    return Figure(f'<div><b>{escape(s.title)}</b><br>{s.figure.svg}</div>', f'{s.title}: {s.figure.text}')
+
+# %% ../nbs/00a_figure.ipynb #0754ff5a
+def plot(
+    verdict, # A `Verdict`
+    name:str='', # A column, a grouping such as 'carrier', a slice such as 'carrier=UA', or a check's id; all checks unless given
+)->Figure:
+    "Draw a verdict, or what it says about one column or group; `DataError` for a name that it does not know"
+    groups = [s for s in slicings_of(verdict) if name in (s.by, s.id)]
+    drawn = {c.id for s in groups for c in s.checks}
+    found = [c for c in verdict.checks if (not name or name in names_of(c)) and c.id not in drawn]
+    known = {o for c in verdict.checks for o in names_of(c)} | {s.by for s in slicings_of(verdict)}
+    if name and not found and not groups: raise unknown('column, slice or check', name, sorted(known), DataError)
+    figures = [figure(replace(verdict, checks=found))]*bool(found or not name) + [titled(s) for s in groups]
+    return figures[0] if len(figures) == 1 else Figure(''.join(f'<div>{o.svg}</div>' for o in figures), '\n'.join(o.text for o in figures))
 
 # %% ../nbs/00a_figure.ipynb #9cd8524f
 _KINDS = dict(register='inconclusive', adopt='pass', promote='pass', rollback='warn')

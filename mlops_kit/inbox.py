@@ -34,7 +34,7 @@ from .ledger import ledger
 from .registry import (LINEAGE_FILE, Version, check_name, check_reason, open_store, policy_keys,
     publish, refuse_conflict, refuse_incomplete, refuse_stranger, resolve, settle, settle_all)
 from .approval import (TRIES, Matter, check_why, last_move, named_evidence, open_change, own_word, pinned_key, pinned_policy,
-    refuse_decided, refuse_never, refuse_waiver, verified_run)
+    refuse_decided, refuse_never, refuse_waiver, show_word, verified_run)
 
 # %% ../nbs/11b_inbox.ipynb #cb54b99c
 SAYS = dict(register='registers', approve='approves', reject='rejects', withdraw='takes back what was said about', waive='answers for')
@@ -563,7 +563,10 @@ def take_or_refuse(
     found:Received, # Gets what became of it
 )->None:
     "Take a word, or write down why not; a store that is down stops everything"
-    try: found.taken.append(take(book, w, key, found.dry_run))
+    import warnings
+    try: found.taken.append(e := take(book, w, key, found.dry_run))
     except Exception as e:
         book.read()
         found.refused.append((f'word-{w.token}', f'{w}: {getattr(e, "message", repr(e))}'))
+    else:
+        for said in [] if found.dry_run or w.kind == 'register' else show_word(book, e): warnings.warn(said, stacklevel=2)

@@ -579,7 +579,8 @@ def trivial_check(
     ours, theirs, diff = estimates(name, task, y, [p, known])
     more = Estimate(diff.value if METRICS[task][name] else -diff.value, diff.se, diff.step)
     low, high = more.interval(confidence)
-    said = f'{name} is {number(ours.value)}, without any column it is {number(theirs.value)}: better by {number(more.value)} ({confidence:.0%} interval {number(low)} to {number(high)})'
+    said = (f'{name} is {number(ours.value)}, without any column it is {number(theirs.value)}: {"better" if more.value > 0 else "worse"} by {number(abs(more.value))} '
+        f'({confidence:.0%} interval of the gain {number(low)} to {number(high)})')
     c = check('performance:trivial', more.value > 0, said, 'no_better_than_trivial', value=more.value, low=low, high=high, bound=0., unit='better by', method=name)
     if c.status == 'pass' and low <= 0: c.status, c.reason, c.blocking = 'warn', 'hardly_better', False
     return c

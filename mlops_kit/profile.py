@@ -607,7 +607,7 @@ def sparkline(heights)->str:
     "Draw a few bars as an inline picture that takes the colour of the text"
     top = max(heights, default=0)
     bar = lambda i, h: f'<rect x="{5*i}" y="{16 - 15*h/top:.1f}" width="4" height="{15*h/top:.1f}"/>'
-    return f'<svg width="80" height="16" fill="currentColor" role="img">{"".join(bar(i, h) for i,h in enumerate(heights))}</svg>' if top else ''
+    return f'<svg width="80" height="16" fill="currentColor" aria-hidden="true">{"".join(bar(i, h) for i,h in enumerate(heights))}</svg>' if top else ''
 
 # %% ../nbs/03_profile.ipynb #64570891
 PROFILE_FILE, PROFILE_SCHEMA = 'profile.json.gz', 'mlops_kit/profile/2'

@@ -11,8 +11,8 @@ __all__ = ['PARAMETERS', 'RUN_SCHEMA', 'PAGE', 'REASONS', 'EVENTS_FILE', 'packag
            'refuse_unnamed', 'gate_digests', 'check_shape', 'bad_gate', 'notebook_cells', 'source_digest', 'new_run_id',
            'here', 'address', 'start_run', 'copy_lineage', 'execute', 'write_page', 'watch_parent', 'start_gate',
            'gate_environment', 'user_of', 'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'whole',
-           'run_all', 'run_gates', 'write_events', 'prepared', 'usual_data', 'last_decision', 'resumed', 'kept_verdict',
-           'evidence_of']
+           'run_all', 'run_gates', 'write_events', 'show_verdicts', 'prepared', 'usual_data', 'last_decision',
+           'resumed', 'kept_verdict', 'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from .core import (Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
+from .core import (MARKS, Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
     digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
 from .gates import GATE, declared, known_gates, open_candidate, read_run
 
@@ -373,7 +373,9 @@ def run_gates(
     found |= {n: whole(run, n, folder/n, v) for n,v in kept.items()}
     verdicts = Verdicts(found[name] for name in gates)
     write_events(run, verdicts, folder)
-    return evidence_of(verdicts, folder, store)
+    evidence_of(verdicts, folder, store)
+    show_verdicts(run, verdicts, store)
+    return verdicts
 
 EVENTS_FILE = 'lineage.jsonl'
 
@@ -388,6 +390,21 @@ def write_events(run, verdicts, folder)->None:
         said = send(events)
     except Exception as e: said = f'no lineage events: {type(e).__name__}: {e}'
     if said: warnings.warn(said, stacklevel=3)
+
+# %% ../nbs/11_runner.ipynb #c13051aa
+def show_verdicts(
+    run:dict, # What `run.json` says
+    verdicts:Verdicts, # What the gates said
+    store, # `Store`
+)->None:
+    "Show beside the version in MLflow what the gates said; what fails is said and changes nothing"
+    import warnings
+    from mlops_kit.store import describe_version, get_version
+    v, gates = run['version'], ', '.join(f'{MARKS[o.status]} {o.gate} {o.status}' for o in verdicts)
+    try:
+        old = get_version(store, v['name'], v['version'])
+        describe_version(store, v['name'], v['version'], old.description, {'mlops_kit.verdicts': f'for {run["alias"]}: {gates}; run {run["run_id"]}'}, old)
+    except Exception as e: warnings.warn(f'MLflow does not show the verdicts beside the version: {type(e).__name__}: {e}', stacklevel=3)
 
 # %% ../nbs/11_runner.ipynb #41db25eb
 def prepared(version, data, policy, out, to, as_of, store):

@@ -56,15 +56,15 @@ def settle(page, timeout=20):
     return height
 
 
-def axe(page):
-    "What axe-core finds on the open page, as `(impact, rule, how many, the first)`; the wheel that brings its script needs no network"
+def axe(page, within='html'):
+    "What axe-core finds on the open page, or inside some of its elements, as `(impact, rule, how many, the first)`; the wheel that brings its script needs no network"
     from importlib.metadata import PackageNotFoundError, files
     try: script = next(f for f in files('selenium-axe-python') if f.name == 'axe.min.js').read_text()
     except PackageNotFoundError: pytest.skip('no axe-core here; `pip install selenium-axe-python` brings it')
     page.execute_script(script)
-    found = page.execute_async_script('const done = arguments[0]; axe.run(document).then(done, e => done({error: String(e)}))')
+    found = page.execute_async_script('const [within, done] = arguments; axe.run(within).then(done, e => done({error: String(e)}))', within)
     assert 'error' not in found, found
-    assert len(found['passes']) > 10, 'axe-core looked at next to nothing'
+    assert len(found['passes']) > (10 if within == 'html' else 0), 'axe-core looked at next to nothing'
     return [(o['impact'], o['id'], len(o['nodes']), o['nodes'][0]['html'][:200]) for o in found['violations']]
 
 

@@ -367,7 +367,7 @@ def test_a_waiver_lifts_a_gate_that_failed(world):
     for by in ('benrisk', 'cyowner'): world.says('approve', by, 'tiny/2')
     d = goes(world, 'tiny/2')
     assert f'performance is waived by Cy Moe until {SOON}: a pilot' in d.reasons
-    assert 'fail, waived' in repr(d) and 'color:#cf222e">performance is waived' in d._repr_html_()
+    assert 'fail, waived' in repr(d) and 'color:color-mix(in srgb, #cf222e 60%, currentColor)">performance is waived' in d._repr_html_()
 
 
 def test_a_waiver_lifts_only_the_gate_and_the_version_that_it_names(world):

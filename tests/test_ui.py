@@ -6,8 +6,8 @@ import pytest
 
 from browser import PICTURES, browser
 from mlops_kit.core import write_file
-from mlops_kit.promotion import BLOCK, PAGE, with_fact
-from mlops_kit.store import DESCRIPTION, describe_version, get_version, run_files
+from mlops_kit.promotion import PAGE
+from mlops_kit.store import BLOCK, DESCRIPTION, describe_version, get_version, run_files, with_fact
 from servers import mlflow_server
 from world import World
 
