@@ -33,7 +33,8 @@ from dataclasses import dataclass, fields
 from html import escape
 from operator import ge, le, lt
 
-from .core import MARKS, Check, DataError, PolicyError, Verdict, asdict, badge, check, counted, html_table, is_finite, number, text_table, ticked, unknown
+from .core import (MARKS, Check, DataError, PolicyError, Verdict, asdict, badge, check, counted, html_table, is_finite, number,
+    text_table, ticked, unknown)
 from .figure import Figure, interval_svg, plot
 from .profile import Counts, Profile, count_column, edges, exact, make_cells, moments, profile
 from .table import Table, open_table, storage

@@ -486,7 +486,6 @@ def decide(
 )->Decision:
     "Write the entry, let the alias follow, and say so"
     for left in reversed(range(TRIES)):
-        a.seen = a.book.read()
         if passed := moved_on(a, a.seen.head(a.alias)): return a.decided('conflict', [passed], **found)
         if stopped := stop(): return stopped
         if a.dry_run: return a.decided(decision, reasons, **found)
@@ -496,6 +495,7 @@ def decide(
         except RegistryError as e:
             if e.exit_code != EXIT['conflict']: raise
             if not left: return a.decided('conflict', [str(e)], **found)
+            a.seen = a.book.read()
         else: break
     if state.startswith('conflict'): return a.decided('conflict', [plain(state)], entry=entry.to_dict(), **found)
     tell_lineage(a, kind, entry)
@@ -679,6 +679,7 @@ def carry(
     used = [w.text for g,w in lifted(given).items() if g in a.policy.stage(a.alias).gates and not j.verdicts[g].ok]
     said += [f'{name_of(a.base)}, which held `{a.alias}`, was deleted: judged against nobody'] if a.vacant else []
     stop = lambda: (d := verdict_on(a, j) or people_on(a, j, **found)) and add_reasons(d, said)
+    a.seen = a.book.read()
     return decide(a, 'promote', 'promoted', said + used + agreed(a, j) + unsigned(a, j), stop, **found)
 
 def add_reasons(d:Decision, reasons)->Decision:

@@ -20,8 +20,7 @@ __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FIL
            'refuse_conflict', 'vacant', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name',
            'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted',
            'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve',
-           'alias_version', 'fetch_version', 'fetch_source', 'files_at', 'model_files', 'meant', 'load_verified',
-           'load']
+           'alias_version', 'fetch_version', 'fetch_source', 'model_files', 'meant', 'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re, shutil, threading, warnings
@@ -34,8 +33,8 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
     EXIT, asdict, file_digest, html_table, now, number, to_json, unknown, write_file)
 
 # %% ../nbs/09_registry.ipynb #d38962cf
-from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_uri, fetched, get_alias, holder_of,
-    listing, log_batch, log_files, mlflow_quietly, model_names, model_uri, run_files, set_alias, sizes, start_run, walk, without_user)
+from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
+    list_files, listing, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
 from .ledger import MOST_REASON, is_same, find_ledger, holder, is_there, ledger, project, stands
 
@@ -832,13 +831,12 @@ ADOPTED = 'adopted' # Folder of the ledger's run
 def fetch_logged(
     store, # `Store`
     model_id:str, # Of a `LoggedModel`
-    uri:str, # Address of its files
-    want:dict, # Relative path to bytes, in the store
+    files, # From `logged_files`
     dest, # A folder that is not there yet
-    below:str='', # A folder of the model; '' for all
+    path:str='', # A folder of the model; '' for all
 )->Path: # `dest`
     "Fetch files of a LoggedModel"
-    return fetched(dest, want, model_id, fetch_uri(store, f'{uri}/{below}'.rstrip('/'), f'fetch the files of `{model_id}`'))
+    return fetched(dest, files.below(path) if path else files, model_id, fetch_from(store, files, f'fetch the files of `{model_id}`', path))
 
 def is_whole(
     folder:Path, # A copy of what the ledger keeps about an adopted version
@@ -876,12 +874,10 @@ def fetch_adopted(
 def logged_files(
     store, # `Store`
     model_id:str, # Of a `LoggedModel`; '' where MLflow has none
-)->tuple: # Their address, and relative path to bytes; empty for a model that was not registered here
+)->dict: # Relative path to bytes; empty for a model that was not registered here
     "List the files of a version that has a manifest beside its model"
-    if not model_id: return '', {}
-    uri = model_uri(store, model_id)
-    found = listing(store, uri, f'`{model_id}`')
-    return uri, found if 'mlops_kit/manifest.json' in found else {}
+    found = list_files(store, model_id) if model_id else {}
+    return found if 'mlops_kit/manifest.json' in found else {}
 
 def fetch_parts(
     store, # `Store`
@@ -890,9 +886,8 @@ def fetch_parts(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch what this kit keeps about a version"
-    uri, files = logged_files(store, target['model_id'])
-    want = {k.removeprefix('mlops_kit/'): v for k,v in files.items() if k.startswith('mlops_kit/')}
-    return fetch_logged(store, target['model_id'], uri, want, dest, 'mlops_kit') if want else fetch_adopted(store, name, target['manifest'], dest)
+    files = logged_files(store, target['model_id'])
+    return fetch_logged(store, target['model_id'], files, dest, 'mlops_kit') if files else fetch_adopted(store, name, target['manifest'], dest)
 
 # %% ../nbs/09_registry.ipynb #d2fc6497
 def lineage_digest(
@@ -967,8 +962,8 @@ def fetch_version(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch a version's files, and put beside them what is kept apart"
-    uri, files = logged_files(store, version.model_id)
-    if files: return fetch_logged(store, version.model_id, uri, files, dest)
+    files = logged_files(store, version.model_id)
+    if files: return fetch_logged(store, version.model_id, files, dest)
     folder = fetch_source(store, version.name, version.version, dest)
     fetch_adopted(store, version.name, version.manifest, folder/'mlops_kit')
     return folder
@@ -982,19 +977,9 @@ def fetch_source(
     "Fetch the files that plain MLflow loads for a version, wherever they lie"
     doing = f'fetch the files of `{name}/{number}`'
     uri = store.read(doing, lambda c: c.get_model_version_download_uri(name, str(number)))
-    files = files_at(store, uri, doing)
+    files = listing(store, uri, f'`{name}/{number}`')
     if not files: raise RegistryError(f'the files of `{name}/{number}` are not in the store: there are none at `{without_user(uri)}`.', 'take another version.', exit_code=EXIT['error'])
-    return fetched(dest, files, f'{name}/{number}', fetch_uri(store, uri, doing))
-
-# %% ../nbs/09_registry.ipynb #4dfa6fea
-def files_at(
-    store, # `Store`
-    uri:str, # MLflow's address of files
-    doing:str, # For the error
-)->dict: # Relative path to bytes
-    "List the files at an address"
-    places = mlflow_quietly().store.artifact.artifact_repository_registry
-    return store.read(doing, lambda c: dict(walk(places.get_artifact_repository(uri, store.address, store.address).list_artifacts)))
+    return fetched(dest, files, f'{name}/{number}', fetch_from(store, files, doing))
 
 # %% ../nbs/09_registry.ipynb #7a496e9f
 def model_files(

@@ -14,13 +14,13 @@ __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS'
            'mlflow_quietly', 'causes', 'unread', 'http_trouble', 'sentence', 'hint_of', 'refusal', 'crash', 'Store',
            'unless_done', 'failed', 'about', 'ask_health', 'tables_in', 'look', 'migrated', 'is_whole', 'template',
            'drop', 'make_file', 'connect', 'fresh_store', 'is_left', 'sizes', 'find_experiment', 'experiment_id',
-           'experiment_names', 'create_experiment', 'walk', 'home', 'listing', 'model_uri', 'list_files', 'log_files',
-           'require_files', 'named', 'fetched', 'place', 'fetch_uri', 'drop_left', 'require_here', 'download', 'Stored',
-           'stored', 'create_model', 'pages', 'model_names', 'create_version', 'get_version', 'list_versions',
-           'aliases', 'holder_of', 'get_alias', 'set_alias', 'describe_version', 'with_fact', 'add_fact', 'get_run',
-           'get_params', 'run_info', 'artifact_root', 'artifact_page', 'log_param_once', 'Run', 'start_run',
-           'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs', 'run_files', 'upload', 'download_artifacts',
-           'read_artifact']
+           'experiment_names', 'create_experiment', 'walk', 'home', 'remembering', 'Files', 'listing', 'model_uri',
+           'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place', 'fetch_from', 'drop_left',
+           'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version',
+           'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'describe_version',
+           'with_fact', 'add_fact', 'get_run', 'get_params', 'run_info', 'artifact_root', 'artifact_page',
+           'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs',
+           'run_files', 'upload', 'download_artifacts', 'read_artifact']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -459,18 +459,47 @@ def home(
     "Open the place where files are kept; MLflow would remember one that it was told wrongly"
     mlflow_quietly()
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-    return get_artifact_repository(named(uri), tracking_uri=store.address)
+    return get_artifact_repository(named(uri), store.address, store.address)
+
+def remembering(
+    at, # MLflow's `ArtifactRepository`
+): # The same
+    "Let a place list each folder once: a server is not asked again for what is fetched right after"
+    ask, kept = at.list_artifacts, {}
+    def listed(path=None):
+        path = path or ''
+        above = kept.get(path.rpartition('/')[0], ()) if path else ()
+        if any(f.path == path and not f.is_dir for f in above): return []
+        if path not in kept: kept[path] = ask(path or None)
+        return kept[path]
+    at.list_artifacts = listed
+    return at
+
+# %% ../nbs/06_store.ipynb #db55b657
+class Files(dict):
+    "Relative path to bytes of the files at a place"
+    def __init__(self,
+        found, # Pairs, or a dict
+        at, # The place: MLflow's `ArtifactRepository`
+    ):
+        super().__init__(found)
+        self.at = at
+    def below(self,
+        folder:str, # Of the place
+    )->'Files':
+        "The files in a folder, by their path in it"
+        return Files({k.removeprefix(f'{folder}/'): v for k,v in self.items() if k.startswith(f'{folder}/')}, self.at)
 
 def listing(
     store:Store,
     uri:str, # MLflow's address of files
     what:str, # Of which they are the content
     path:str=None, # Only below this folder
-)->dict: # Relative path to bytes
+)->Files:
     "List the files at an address"
     doing = f'list the files of {what}'
-    at = store.read(doing, lambda _: home(store, uri))
-    return dict(walk(lambda p: store.read(doing, lambda _: at.list_artifacts(p)), path))
+    at = store.read(doing, lambda _: remembering(home(store, uri)))
+    return Files(walk(lambda p: store.read(doing, lambda _: at.list_artifacts(p)), path), at)
 
 # %% ../nbs/06_store.ipynb #a7fa7af4
 def model_uri(
@@ -483,7 +512,7 @@ def model_uri(
 def list_files(
     store:Store,
     model_id:str, # Of a `LoggedModel`
-)->dict: # Relative path to bytes
+)->Files:
     "List the files of a model"
     return listing(store, model_uri(store, model_id), f'`{model_id}`')
 
@@ -554,16 +583,17 @@ def place(
         if not dest.is_dir(): raise
 
 # %% ../nbs/06_store.ipynb #b2194d59
-def fetch_uri(
+def fetch_from(
     store:Store,
-    uri:str, # MLflow's address of files
+    files:Files, # As listed
     doing:str, # For the error
+    path:str='', # Only this file or folder
 ): # Function of a folder
-    "Make the function that fetches the files at an address into a folder"
-    def fetch(c, part):
+    "Make the function that fetches listed files into a folder"
+    def fetch(part):
         part.mkdir()
-        return mlflow_quietly().artifacts.download_artifacts(artifact_uri=uri, dst_path=str(part), tracking_uri=store.address)
-    return lambda part: store.read(doing, lambda c: fetch(c, part), files=True)
+        return files.at.download_artifacts(path, str(part))
+    return lambda part: store.read(doing, lambda _: fetch(part), files=True)
 
 # %% ../nbs/06_store.ipynb #b707c0b4
 def drop_left(
@@ -592,8 +622,8 @@ def download(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch a model's files"
-    uri = model_uri(store, model_id)
-    return fetched(dest, listing(store, uri, f'`{model_id}`'), model_id, fetch_uri(store, uri, f'fetch the files of `{model_id}`'))
+    files = list_files(store, model_id)
+    return fetched(dest, files, model_id, fetch_from(store, files, f'fetch the files of `{model_id}`'))
 
 # %% ../nbs/06_store.ipynb #e2cee889
 @dataclass
@@ -926,7 +956,7 @@ def run_files(
     store:Store,
     run_id:str, # Of the run
     path:str=None, # Only below this folder
-)->dict: # Relative path to bytes
+)->Files:
     "List the files of a run"
     return listing(store, artifact_root(store, run_id), f'the run `{run_id}`', path)
 
@@ -953,10 +983,8 @@ def download_artifacts(
     dest, # A folder that is not there yet
 )->Path: # `dest`
     "Fetch files of a run"
-    above = f'{path}/' if path else ''
-    uri = artifact_root(store, run_id)
-    want = {k.removeprefix(above): v for k,v in listing(store, uri, f'the run `{run_id}`', path or None).items()}
-    return fetched(dest, want, f'run {run_id}', fetch_uri(store, f'{uri}/{path}'.rstrip('/'), f'fetch the files of the run `{run_id}`'))
+    files = run_files(store, run_id, path or None)
+    return fetched(dest, files.below(path) if path else files, f'run {run_id}', fetch_from(store, files, f'fetch the files of the run `{run_id}`', path))
 
 # %% ../nbs/06_store.ipynb #79c8346e
 def read_artifact(
@@ -965,6 +993,7 @@ def read_artifact(
     path:str, # A file of the run
 )->bytes: # None where it is not there
     "Read one file of a run"
-    uri = artifact_root(store, run_id)
-    if path not in listing(store, uri, f'the run `{run_id}`', path.rpartition('/')[0] or None): return None
-    with tempfile.TemporaryDirectory() as tmp: return Path(fetch_uri(store, f'{uri}/{path}', f'fetch `{path}` of the run `{run_id}`')(Path(tmp)/'file')).read_bytes()
+    files = run_files(store, run_id, path.rpartition('/')[0] or None)
+    if path not in files: return None
+    fetch = fetch_from(store, files, f'fetch `{path}` of the run `{run_id}`', path)
+    with tempfile.TemporaryDirectory() as tmp: return Path(fetch(Path(tmp)/'file')).read_bytes()
