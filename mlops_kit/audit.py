@@ -25,14 +25,14 @@ __all__ = ['PROMISES', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS',
            'is_top', 'bundle_source', 'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
-import json, os, re, shutil, sys
+import json, os, re, shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, digest, html_table, ticked, to_json, unknown
+from .core import EXIT, MARKS, EvidenceError, MlopsKitError, RegistryError, asdict, badge, bar, digest, html_table, ticked, to_json, unknown
 
 # %% ../nbs/12a_audit.ipynb #e5744813
 from .store import aliases, download_artifacts, failed, get_params, is_left, list_versions, model_names
@@ -747,10 +747,9 @@ def audit(
     progress:bool=False, # Show a bar on stderr
 )->Audit:
     "Check every promise that a source holds"
-    from tqdm import tqdm
     head, case = read_head(head), open_case(source)
     found, todo = ledger_findings(case, keys, head), [*tasks(case)]
-    for what, where, look in tqdm(todo, desc='verify', file=sys.stderr, disable=not progress, leave=False): found += guarded(what, where, look)
+    for what, where, look in bar('verify', todo, show=progress): found += guarded(what, where, look)
     strange = {n for n in source.versions} - {t['version'] for t in targets(case)}
     found += [finding('version', f'version {n}', 'the ledger does not know it', True) for n in sorted(strange)]
     counts = dict(entries=len(case.entries), signed=sum(e.verified for e in case.entries), void=len(case.entries) - len(case.counting),
@@ -803,7 +802,6 @@ def write_bundle(
     progress:bool=False, # Show a bar on stderr
 )->Path:
     "Write a bundle"
-    from tqdm import tqdm
     from zipfile import ZipFile
     path, texts = Path(path).absolute(), bundled_texts(case)
     if path.is_dir() or not path.parent.is_dir(): raise MlopsKitError(f'`{path}` is no place for a file.', 'name a file in a folder that exists.')
@@ -811,7 +809,7 @@ def write_bundle(
     try:
         with ZipFile(part, 'w') as bundle:
             for name, text in texts.items(): pack(bundle, name, text.encode())
-            for o in tqdm([*bundled_folders(case)], desc='export', file=sys.stderr, disable=not progress, leave=False): pack_folder(bundle, case, *o)
+            for o in bar('export', [*bundled_folders(case)], show=progress): pack_folder(bundle, case, *o)
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path

@@ -12,13 +12,13 @@ Docs: https://mlops-kit.github.io/mlops_kit/core.html.md"""
 __all__ = ['STATUSES', 'LETS_THROUGH', 'EXIT', 'VERDICT_SCHEMA', 'DRAWING', 'MARKS', 'COLOURS', 'worst', 'MlopsKitError',
            'DataError', 'PolicyError', 'RegistryError', 'EvidenceError', 'GateError', 'nearest', 'unknown', 'Check',
            'asdict', 'is_finite', 'check', 'counted', 'now', 'environment', 'Verdict', 'exit_code', 'number',
-           'coloured', 'badge', 'text_table', 'wrapped', 'row_lines', 'column_sizes', 'narrowed', 'ticked',
-           'html_table', 'said', 'status_text', 'verdict_text', 'checks_html', 'verdict_html', 'digest', 'file_digest',
-           'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder', 'require',
-           'Verdicts', 'verdicts_text', 'verdicts_html', 'checks_frame']
+           'coloured', 'badge', 'watched', 'bar', 'text_table', 'wrapped', 'row_lines', 'column_sizes', 'narrowed',
+           'ticked', 'html_table', 'said', 'status_text', 'verdict_text', 'checks_html', 'verdict_html', 'digest',
+           'file_digest', 'write_file', 'to_json', 'save_verdict', 'schema', 'not_json', 'load_verdict', 'gate_folder',
+           'require', 'Verdicts', 'verdicts_text', 'verdicts_html', 'checks_frame']
 
 # %% ../nbs/00_core.ipynb #f214363d
-import difflib, hashlib, json, math, os, platform, re
+import difflib, hashlib, json, math, os, platform, re, sys
 from pkgutil import resolve_name
 from importlib.resources import files as package_files
 from dataclasses import dataclass, field, fields
@@ -233,6 +233,23 @@ def badge(
 )->str:
     "Draw a status as HTML"
     return f'<b style="{coloured(status)}">{MARKS[status]} {status}</b>'
+
+# %% ../nbs/00_core.ipynb #9ba6dfdf
+def watched()->bool:
+    "Tell whether a person sees the work go on"
+    ip = sys.modules['IPython'].get_ipython() if 'IPython' in sys.modules else None
+    return sys.stderr.isatty() or bool(getattr(getattr(ip, 'kernel', None), '_allow_stdin', False))
+
+def bar(
+    what:str, # Is being done
+    todo=None, # To go through; None where the caller counts, `total` of them
+    total:int=None, # How many there are
+    show:bool=True, # False where the caller wants none
+    delay:float=1, # Seconds before it appears
+): # tqdm's bar
+    "Show how far long work is, on stderr"
+    from tqdm import tqdm
+    return tqdm(todo, what, total, file=sys.stderr, leave=False, delay=delay, disable=not (show and watched()))
 
 # %% ../nbs/00_core.ipynb #1fc22ab6
 def text_table(

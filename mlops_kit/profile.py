@@ -31,7 +31,7 @@ from functools import reduce
 from html import escape
 from pathlib import Path
 
-from .core import DataError, digest, html_table, number, text_table, unknown, write_file
+from .core import DataError, bar, digest, html_table, number, text_table, unknown, write_file
 from .engine import is_infinite
 from .table import Table, dtype_name, kind_of, open_table, storage, unchanged
 
@@ -843,12 +843,10 @@ def profile(
 )->Profile:
     "Take the profile of a table, one column at a time"
     import numpy as np
-    from tqdm import tqdm
     if not isinstance(table, Table): table = open_table(table)
     names = table.pick(columns)
     ask, what = (profile_column, np.empty(table.rows)) if table.streams else (profile_there, ask_facts(table, names))
-    bar = tqdm(names, desc='profile', unit='column', delay=2, leave=False, disable=None)
-    return Profile(table.rows, {n: ask(table, n, what) for n in bar})
+    return Profile(table.rows, {n: ask(table, n, what) for n in bar('profile', names)})
 
 # %% ../nbs/03_profile.ipynb #ca82129a
 def slices(

@@ -21,7 +21,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from .core import (MARKS, Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
-    digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
+    bar, digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
 from .gates import GATE, declared, known_gates, open_candidate, read_run
 
 # %% ../nbs/11_runner.ipynb #60eecbf7
@@ -335,17 +335,16 @@ def run_all(
     also:dict=None, # Environment variables for the gates
 )->dict: # Gate name to `Verdict`
     "Run gates side by side"
-    from tqdm import tqdm
     data = run['address'] if isinstance(run['address'], str) else ', '.join(run['address'])
     ref = f'{run["version"]["name"]}/{run["version"]["version"]}'
     parameters = dict(version=ref, data=data, policy=str(folder/'policy.yaml'), out=str(folder.parent), run=str(folder/'run.json'))
     found = {}
     def one(name): return name, verdict_of(run, name, folder/name, start_gate(gates[name], folder/name, parameters, timeout, also))
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(gates), desc='gates', file=sys.stderr, disable=not progress, leave=False) as bar:
+    with ThreadPoolExecutor(jobs) as pool, bar('gates', total=len(gates), show=progress, delay=0) as shown:
         for job in as_completed([pool.submit(one, name) for name in gates]):
             name, found[name] = job.result()
-            bar.set_postfix_str(f'{name}: {found[name].status}')
-            bar.update()
+            shown.set_postfix_str(f'{name}: {found[name].status}')
+            shown.update()
     return {name: whole(run, name, folder/name, v) for name,v in found.items()}
 
 # %% ../nbs/11_runner.ipynb #06349373

@@ -29,7 +29,7 @@ from html import escape
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
-from .core import EXIT, MARKS, Check, MlopsKitError, Verdict, asdict, counted, html_table, text_table, unknown
+from .core import EXIT, MARKS, Check, MlopsKitError, Verdict, asdict, bar, counted, html_table, text_table, unknown
 from .gates import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate, slice_columns
 
 # %% ../nbs/10a_selftest.ipynb #6dc13da7
@@ -673,14 +673,13 @@ def silence_of(
 @contextmanager
 def on_bench(c, names, room, seed, progress, wanted, repeats): # Yields `Bench`
     "Put a candidate on the bench, show how far it is, and take away what MLflow imported from copies"
-    from tqdm import tqdm
     c, path = in_memory(c), list(sys.path)
     controls = {(f.control, g) for f in wanted.values() for g in f.gates if f.control and g in names}
     steps = len(controls) + sum(len(set(f.gates) & set(names)) for f in wanted.values()) + sum(1 + (0 if g in STILL else repeats) for g in names)
-    with tqdm(total=steps, desc='self-test', file=sys.stderr, disable=not progress, leave=False) as bar:
+    with bar('self-test', total=steps, show=progress, delay=0) as shown:
         def step(words):
-            bar.set_postfix_str(words)
-            bar.update()
+            shown.set_postfix_str(words)
+            shown.update()
         try: yield Bench(c, subject_of(c, room, seed), names, step=step)
         finally:
             sys.path[:] = path

@@ -21,7 +21,7 @@ __all__ = ['SITE_SCHEMA', 'SITE_FILE', 'SAYS', 'DECIDED', 'MOST_ROWS', 'slug', '
            'Site', 'write_site']
 
 # %% ../nbs/13a_site.ipynb #93f16e7f
-import base64, hashlib, json, os, re, shutil, sys
+import base64, hashlib, json, os, re, shutil
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -30,7 +30,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 # %% ../nbs/13a_site.ipynb #7a0ecbb8
-from .core import EXIT, STATUSES, MlopsKitError, RegistryError, digest, now, to_json, write_file
+from .core import EXIT, STATUSES, MlopsKitError, RegistryError, bar, digest, now, to_json, write_file
 from .consent import WORDS, policy_of, seconds_between
 from .dossier import TONE, history_row, read_record, template, write_dossier
 from .entry import MOVES
@@ -643,11 +643,10 @@ def write_site(
     progress:bool=False, # Show a bar on stderr
 )->Site:
     "Write pages about every model of a store: an index, a page a model, a page a promotion"
-    from tqdm import tqdm
     store = open_store(store)
     b = Build(store, site_folder(folder, store.uri))
     names = sorted({*model_names(store), *ledger_names(store)}, key=lambda o: (o.lower(), o))
-    models = [build_model(b, o) for o in tqdm(names, desc='site', file=sys.stderr, disable=not progress, leave=False)]
+    models = [build_model(b, o) for o in bar('site', names, show=progress)]
     b.put('index.html', index_page(b, models))
     sweep(b, models)
     return Site(b.root, len(models), b.made, b.kept, b.removed, {m.title: m.unread or m.spoiled for m in models if m.unread or m.spoiled})

@@ -9,6 +9,7 @@ import pytest
 
 from mlops_kit.core import EvidenceError, MlopsKitError, PolicyError, RegistryError, now
 from mlops_kit.evidence import read_key
+from mlops_kit.store import get_version
 from world import POLICY, PRELOAD, World
 
 STAGE = 'gates: [performance], approvals: {required: 2, roles: [risk]}'
@@ -368,6 +369,9 @@ def test_a_waiver_lifts_a_gate_that_failed(world):
     d = goes(world, 'tiny/2')
     assert f'performance is waived by Cy Moe until {SOON}: a pilot' in d.reasons
     assert 'fail, waived' in repr(d) and 'color:color-mix(in srgb, #cf222e 60%, currentColor)">performance is waived' in d._repr_html_()
+    shown = [re.split(',| ·', o)[0] for o in get_version(world.store, 'tiny', 2).description.splitlines() if o.startswith('- ')]
+    assert shown == ['- **promoted to champion', '- approved for champion by Cy Moe', '- approved for champion by Ben Ode', '- **judged for champion',
+                     f'- gate waived for champion by Cy Moe (performance until {SOON}): a pilot', '- **refused as champion']
 
 
 def test_a_waiver_lifts_only_the_gate_and_the_version_that_it_names(world):

@@ -9,6 +9,7 @@ import pytest
 
 import toy
 from mlops_kit.core import load_verdict
+from mlops_kit.store import get_version
 
 pytestmark = pytest.mark.slow
 GATES = 'contract', 'data_quality', 'drift', 'performance'
@@ -79,6 +80,8 @@ def test_a_run_resumes_and_keeps_what_can_be_believed(world):
     from mlops_kit import run_gates
     folder, store = world
     first = run_gates('toy/1', folder/'may.parquet', folder/'policy.yaml', out=folder/'runs', store=store, progress=False)
+    shown = get_version(store, 'toy', 1).tags['mlops_kit.verdicts']
+    assert shown.startswith('for champion: ') and shown.endswith(f'run {first.folder.name}') and all(f'{v.gate} {v.status}' in shown for v in first)
     (first.folder/'drift'/'verdict.json').unlink()
     times = {g: (first.folder/g/'executed.ipynb').stat().st_mtime_ns for g in GATES}
     again = run_gates('toy/1', policy=folder/'policy.yaml', out=folder/'runs', resume=first.folder.name, store=store, progress=False)

@@ -74,3 +74,17 @@ def test_what_a_cell_shows_reads_in_jupyters_light_and_dark(tmp_path, monkeypatc
             found = [o for o in axe(page, '.jp-RenderedHTMLCommon') if o[0] in ('serious', 'critical')]
             page.set_window_size(1300, 1000)
             assert found == [], theme
+
+
+@pytest.mark.slow
+def test_a_bar_is_drawn_for_a_person_and_not_for_a_job():
+    from jupyter_client.manager import start_new_kernel
+    manager, client = start_new_kernel(kernel_name='python3')
+    code, said = 'from mlops_kit.core import bar; print(bar("x", [1]).disable)', []
+    try:
+        for person in True, False:
+            client.execute_interactive(code, timeout=60, allow_stdin=person, output_hook=lambda m: said.append(m['content'].get('text', '').strip()) if m['msg_type'] == 'stream' else None)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert said == ['False', 'True']
