@@ -27,7 +27,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
-from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, ticked, write_file
+from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts
+from .core import counted, digest, file_digest, load_verdict, number, said, ticked, write_file
 from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
 from .gates import read_run
 from .graph import Box, graph_figure
@@ -429,7 +430,8 @@ def code_gap(
 )->list: # Sentences
     "Say what is not known of the code"
     code = (lineage or {}).get('code') or {}
-    if not code.get('commit'): return [f'The code that trained the candidate is not known{": " + code["note"] if code.get("note") else ""}.']
+    why = str(code.get('note') or '').removesuffix(': the code is not known')
+    if not code.get('commit'): return [f'The code that trained the candidate is not known{": " * bool(why)}{why}.']
     return ['The candidate was trained from a working copy with uncommitted changes: its commit does not say all.'] if code.get('dirty') else []
 
 # %% ../nbs/13_dossier.ipynb #4c632577
@@ -666,7 +668,8 @@ def page_context(
     changed += [f'`{f}` is not the file that the statement names.' for f in seal.changed]
     history = [history_row(e) for e in steps]
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
-        reasons=[o for o in (r.decision or {}).get('reasons') or [] if o not in map(waiver_text, lifted(r))], lifted=lifted(r), facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
+        reasons=[o for o in (r.decision or {}).get('reasons') or [] if o not in map(waiver_text, lifted(r))], lifted=lifted(r),
+        facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
         slicings=[o for v in r.verdicts for o in slicings_of(v)], widest=widest_of(r.verdicts), drifts=drifts(r.verdicts),
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal),
         graph=lineage_graph(r, seal), asked_of=asked_of(r, seal), seal=seal, seal_text=seal_sentence(seal),

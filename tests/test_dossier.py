@@ -506,6 +506,11 @@ def test_waivers_stand_red_at_the_top_and_once(tmp_path):
     assert '<span class="status fail waived">performance' not in top, 'a gate that passed needs no waiver'
 
 
+def test_code_that_is_not_known_is_said_once(promoted):
+    relay(promoted, 'candidate.json', code=dict(commit=None, note='no git commit here: the code is not known'))
+    assert 'The code that trained the candidate is not known: no git commit here.' in page_of(promoted).text
+
+
 @pytest.mark.parametrize('asks, said', [('{required: 0}', 'approvals asked for none by the policy'), ('{required: 2, roles: [risk]}', 'approvals asked for 2, among them risk')])
 def test_the_top_counts_the_gates_and_the_approvals(promoted, asks, said):
     write_file(promoted/'policy.yaml', POLICY.replace('{required: 0}', asks))
