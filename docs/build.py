@@ -122,12 +122,20 @@ def lesson(source):
     return nb
 
 
+def opening(source):
+    "What stands under the title of a guide or an example, without its links"
+    text = (ROOT/source).read_text(encoding='utf-8') if source.endswith('.md') else read_nb(ROOT/source).cells[0].source
+    return re.sub(r'\[([^]]+)\]\([^)]+\)', r'\1', re.search('^# .+\\n+(.+)$', text, re.M)[1])
+
+
 def index_of(section):
     "The page that lists a section"
     name, about, _ = SECTIONS[section]
     mine = {s: page for s, page in PAGES.items() if page.startswith(f'{section}/')}
-    table = [f'| [{Path(page).name}](/{page}{Path(s).suffix}) | {question(ROOT/s)} |' for s, page in mine.items()]
-    tree = [f'{Path(page).name} </{page}>' if section in ('rooms', 'gates') else f'/{page}' for page in mine.values()]
+    named = section in ('rooms', 'gates') # Those are known by their names, the others by their titles
+    row = lambda s, page: f'[{Path(page).name}](/{page}{Path(s).suffix}) | {question(ROOT/s)}' if named else f'[{question(ROOT/s)}](/{page}{Path(s).suffix}) | {opening(s)}'
+    table = [f'| {row(s, page)} |' for s, page in mine.items()]
+    tree = [f'{Path(page).name} </{page}>' if named else f'/{page}' for page in mine.values()]
     return '\n'.join([f'# {name}', '', about, '', '| page | what it says |', '|---|---|', *table, '', '```{toctree}', ':hidden:', '', *tree, '```', ''])
 
 
@@ -138,10 +146,10 @@ guides/index
 examples/index
 gates/index
 reference
-guarantees
+Guarantees </guarantees>
 selftest
 benchmarks
-rooms/index
+Modules <rooms/index>
 changelog
 contributing
 ```'''

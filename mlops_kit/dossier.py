@@ -10,13 +10,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/dossier.html.md"""
 
 # %% auto #0
 __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'BROKEN', 'RECORDS', 'read_part', 'read_gate',
-           'strangeness', 'Record', 'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'contradictions',
-           'Seal', 'read_seal', 'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in', 'changes', 'unchanged',
-           'made_of', 'Gate', 'worst_of', 'gate_of', 'widest_of', 'drifts', 'lineage_rows', 'sized', 'identity_rows',
-           'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered', 'covers', 'people',
-           'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of', 'judged_boxes', 'moved_alias',
-           'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered', 'side_by_side', 'headlines',
-           'page_context', 'template', 'page_of', 'fits', 'mended', 'write_dossier', 'notebook_html']
+           'strangeness', 'Record', 'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'lifted',
+           'contradictions', 'Seal', 'read_seal', 'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in',
+           'changes', 'unchanged', 'made_of', 'Gate', 'worst_of', 'gate_of', 'widest_of', 'drifts', 'lineage_rows',
+           'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered',
+           'covers', 'people', 'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of',
+           'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered',
+           'side_by_side', 'told_together', 'headlines', 'waiver_text', 'page_context', 'template', 'page_of', 'fits',
+           'mended', 'write_dossier', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -26,7 +27,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
-from .core import MARKS, Check, EvidenceError, Verdict, Verdicts, counted, digest, file_digest, load_verdict, number, said, ticked, write_file
+from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts
+from .core import counted, digest, file_digest, load_verdict, number, said, ticked, write_file
 from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
 from .gates import read_run
 from .graph import Box, graph_figure
@@ -148,6 +150,13 @@ def unheard(
     "List the waived gates for which the history has no such entry"
     there = {(e.get('seq'), e.get('decision')) for e in r.history or [] if isinstance(e, dict) and e.get('kind') == 'waive' and not e.get('void')}
     return [g for g,w in waived(r).items() if (w['seq'], f'{g} until {w["until"]}') not in there]
+
+def lifted(
+    r:Record,
+)->list: # Of `{gate, until, by, reason, seq}`
+    "List the waivers that a version needed: of gates that do not let it through"
+    found = waived(r)
+    return [found[v.gate] for v in r.verdicts if not v.ok and v.gate in found]
 
 # %% ../nbs/13_dossier.ipynb #34fc4298
 def contradictions(
@@ -421,7 +430,8 @@ def code_gap(
 )->list: # Sentences
     "Say what is not known of the code"
     code = (lineage or {}).get('code') or {}
-    if not code.get('commit'): return [f'The code that trained the candidate is not known{": " + code["note"] if code.get("note") else ""}.']
+    why = str(code.get('note') or '').removesuffix(': the code is not known')
+    if not code.get('commit'): return [f'The code that trained the candidate is not known{": " * bool(why)}{why}.']
     return ['The candidate was trained from a working copy with uncommitted changes: its commit does not say all.'] if code.get('dirty') else []
 
 # %% ../nbs/13_dossier.ipynb #4c632577
@@ -620,6 +630,14 @@ def side_by_side(
     return [(v.gate, c) for v in r.verdicts for c in ranked(v.checks) if mine(c)]
 
 # %% ../nbs/13_dossier.ipynb #f3fbb87b
+def told_together(
+    r:Record,
+)->str: # Such as `1 fail (waived), 6 pass`
+    "Count the gates by what they say, the worst first"
+    let = {w['gate'] for w in lifted(r)}
+    says = [f'{v.status} (waived)' if v.gate in let else v.status for v in r.verdicts]
+    return ', '.join(f'{says.count(o)} {o}' for s in reversed(STATUSES) for o in (s, f'{s} (waived)') if o in says)
+
 def headlines(
     r:Record,
     s:Seal,
@@ -628,7 +646,8 @@ def headlines(
     d, run, c = r.decision or {}, r.run, r.candidate or {}
     entry, names = d.get('entry') or {}, [Path(o['uri']).name for o in run['data']]
     who = entry.get('actor') or ('nobody yet' if not d else 'the gates; no person decided')
-    return [('candidate', f'version {run["version"]["version"]}'), ('champion when judged', f'version {run["champion"]["version"]}' if run['champion'] else 'none yet'),
+    many, roles = approvals_of(r)
+    return [('gates', told_together(r)), ('approvals asked for', f'{many}{", among them " * bool(roles)}{", ".join(roles)}' if many else 'none by the policy'),
         ('evidence signed by', s.person or ('a key that was not verified' if s.signed else 'nobody')),
         ('decided', at(d.get('at')) if d else 'not yet'), ('decided by', who), ('reason given', entry.get('reason') or '–'),
         ('judged on', f'{number(sum(o["rows"] for o in run["data"]))} rows: {", ".join(names[:4])}{" …" if len(names) > 4 else ""}'),
@@ -636,6 +655,8 @@ def headlines(
         ('intended use', c.get('intended_use') or 'not stated'), ('owner', c.get('owner') or '–')]
 
 # %% ../nbs/13_dossier.ipynb #2b9f2f42
+def waiver_text(w): return f'{w["gate"]} is waived by {w["by"]} until {w["until"]}: {w["reason"]}'
+
 def page_context(
     r:Record,
 )->dict: # Name to value
@@ -647,7 +668,8 @@ def page_context(
     changed += [f'`{f}` is not the file that the statement names.' for f in seal.changed]
     history = [history_row(e) for e in steps]
     return dict(r=r, run=r.run, word=word, text=text, tone=TONE.get((r.decision or {}).get('decision'), 'error'), notes=r.notes + contradictions(r) + changed,
-        reasons=(r.decision or {}).get('reasons') or [], facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
+        reasons=[o for o in (r.decision or {}).get('reasons') or [] if o not in map(waiver_text, lifted(r))], lifted=lifted(r),
+        facts=headlines(r, seal), gates=gates, together=r.verdicts.status, same_rows=side_by_side(r),
         slicings=[o for v in r.verdicts for o in slicings_of(v)], widest=widest_of(r.verdicts), drifts=drifts(r.verdicts),
         changes=found, unchanged=unchanged(found) if r.champion else [], made_of=made_of(r.candidate), lineage=lineage_rows(r, seal),
         graph=lineage_graph(r, seal), asked_of=asked_of(r, seal), seal=seal, seal_text=seal_sentence(seal),

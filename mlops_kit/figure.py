@@ -195,11 +195,12 @@ def figure(
 
 # %% ../nbs/00a_figure.ipynb #16cb248a
 def _stacks(checks, mid, half, step=12):
-    "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom; what passes stands left of the bound"
+    "Marks that fall together, by their place: `{x: checks}`, the worst at the bottom; what passes stands left of the bound, what is open on it"
     found = {}
     for c in checks:
         at = round((half*max(-1, min(1, excess(c))) - step/2)/step)*step + step/2
         if counted(c) == 'pass': at = min(at, -step/2)
+        if counted(c) == 'inconclusive' and not allowed_side(c): at = 0
         found.setdefault(mid + at, []).append(c)
     return found
 

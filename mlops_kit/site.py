@@ -32,7 +32,7 @@ from pathlib import Path
 # %% ../nbs/13a_site.ipynb #7a0ecbb8
 from .core import EXIT, STATUSES, MlopsKitError, RegistryError, bar, digest, now, to_json, write_file
 from .consent import WORDS, policy_of, seconds_between
-from .dossier import TONE, history_row, read_record, template, write_dossier
+from .dossier import TONE, history_row, lifted, read_record, template, write_dossier
 from .entry import MOVES
 from .evidence import canonical, check_evidence, evidence_experiment, fetch_evidence
 from .figure import history_svg
@@ -95,22 +95,24 @@ class Step:
     entry_page: str = '' # Beside the model's page
     dossier: str = '' # Beside the model's page
     gates: dict = field(default_factory=dict) # Gate to status
+    waived: list = field(default_factory=list) # Gates that the version got past by a waiver
     wrong: str = '' # Why its evidence does not hold
     missing: str = '' # Why its evidence is not here
     judged: int = 0 # When its gates ran, in milliseconds; when it was decided where none did
     @property
-    def tone(self): return TONE.get(self.what, 'warn')
+    def tone(self): return TONE.get(self.what, 'inconclusive' if self.what == 'judged' else 'warn')
     @property
     def about(self): return f'version {self.after}' if self.after else 'a version that the ledger does not know'
     @property
-    def together(self): return folded(self.gates)
+    def together(self): return folded(self.gates, self.waived)
 
 # %% ../nbs/13a_site.ipynb #7f657824
 def folded(
     gates:dict, # Gate to status
+    waived=(), # Gates
 )->list: # `(status, what to say)`, the worst first
     "Name the gates that did not pass, and count those that did"
-    found = [(s, [g for g,o in gates.items() if o == s]) for s in reversed(STATUSES)]
+    found = [(s, [f'{g} (waived)' if g in waived else g for g,o in gates.items() if o == s]) for s in reversed(STATUSES)]
     return [(s, f'{len(names)} pass' if s == 'pass' else ', '.join(names)) for s,names in found if names]
 
 # %% ../nbs/13a_site.ipynb #f715d002
@@ -397,14 +399,15 @@ def laid_out(
     page = write_dossier(folder)
     trail = b.render('trail', up='../../../../', back='../../', model=m.title, here=f'{s.what}, {s.about}', entry_page=s.entry_page, seq=s.seq, wrong=wrong)
     write_file(page, framed(page.read_text(encoding='utf-8'), trail))
-    return dict(gates={v.gate: v.status for v in read_record(folder).verdicts}, wrong=wrong)
+    r = read_record(folder)
+    return dict(gates={v.gate: v.status for v in r.verdicts}, waived=[w['gate'] for w in lifted(r)], wrong=wrong)
 
 # %% ../nbs/13a_site.ipynb #6c8c6245
 def read_note(path:Path)->dict:
     "Read what an earlier build found in a piece of evidence"
     try: d = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError): return {}
-    good = isinstance(d, dict) and isinstance(d.get('gates'), dict) and {*d['gates'].values()} <= {*STATUSES} and isinstance(d.get('wrong'), str)
+    good = isinstance(d, dict) and isinstance(d.get('gates'), dict) and {*d['gates'].values()} <= {*STATUSES} and isinstance(d.get('wrong'), str) and isinstance(d.get('waived', []), list)
     return d if good else {}
 
 def show_evidence(b:Build, m:Model, s:Step, ref:dict, keys:dict, key:str, e=None)->None:
@@ -415,7 +418,7 @@ def show_evidence(b:Build, m:Model, s:Step, ref:dict, keys:dict, key:str, e=None
     found = read_note(note) if (folder/'dossier.html').is_file() else {}
     if found.get('key') == key and not found['wrong']: b.kept += 1
     else: found = replaced(b, m, s, ref, keys, key, e)
-    s.gates, s.wrong, s.missing = found['gates'], found['wrong'], found.get('missing', '')
+    s.gates, s.waived, s.wrong, s.missing = found['gates'], found.get('waived', []), found['wrong'], found.get('missing', '')
     s.dossier = '' if s.missing else f'{shelf(ref)}/dossier.html'
 
 # %% ../nbs/13a_site.ipynb #b6a9b73f
@@ -634,7 +637,7 @@ class Site:
         return dict(index=self.index, **counts, unread=self.unread, exit_code=self.exit_code)
     def __repr__(self):
         lost = f', {len(self.unread)} cannot be read or believed' if self.unread else ''
-        return f'{self.index}\n{self.models:,} models{lost}; pages: {self.made:,} written, {self.kept:,} kept, {self.removed:,} removed'
+        return f'{self.index}\n{self.models:,} {"model" if self.models == 1 else "models"}{lost}; pages: {self.made:,} written, {self.kept:,} kept, {self.removed:,} removed'
 
 # %% ../nbs/13a_site.ipynb #8394e0a1
 def write_site(

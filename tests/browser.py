@@ -62,6 +62,7 @@ def axe(page, within='html'):
     try: script = next(f for f in files('selenium-axe-python') if f.name == 'axe.min.js').read_text()
     except PackageNotFoundError: pytest.skip('no axe-core here; `pip install selenium-axe-python` brings it')
     page.execute_script(script)
+    page.set_script_timeout(180) # A long page on a busy machine
     found = page.execute_async_script('const [within, done] = arguments; axe.run(within).then(done, e => done({error: String(e)}))', within)
     assert 'error' not in found, found
     assert len(found['passes']) > (10 if within == 'html' else 0), 'axe-core looked at next to nothing'

@@ -42,6 +42,13 @@ def test_the_site_holds_every_notebook_guide_and_gate(site):
     assert len(list((site/'rooms').glob('*.html'))) == len(list((ROOT/'nbs').glob('[0-9]*.ipynb'))) + 1
 
 
+def test_guides_and_examples_are_listed_by_their_titles(site):
+    from bs4 import BeautifulSoup
+    for section, names in ('guides', (ROOT/'docs/guides').glob('*.md')), ('examples', (ROOT/'examples').rglob('*.ipynb')):
+        rows = {a['href'].split('#')[0]: (a.text, td.text) for a, td in [(r.select_one('a'), r.select('td')[1]) for r in BeautifulSoup((site/section/'index.html').read_text(), 'html.parser').select('article tbody tr')]}
+        assert rows.keys() == {f'{p.stem}.html' for p in names} and all(title not in ('', Path(to).stem) and len(about) > 20 for to, (title, about) in rows.items()), rows
+
+
 def open_page(page, path, dark=False):
     "Open a page, and say what is wrong with it"
     page.execute_cdp_cmd('Emulation.setEmulatedMedia', dict(features=[dict(name='prefers-color-scheme', value='dark' if dark else 'light')]))
@@ -50,8 +57,11 @@ def open_page(page, path, dark=False):
     settle(page)
     outside = [o for o in requests_of(page) if not o.startswith(LOCAL)]
     console = [o['message'] for o in page.get_log('browser') if o['level'] == 'SEVERE']
-    page.save_screenshot(str(PICTURES/f'site-{path.stem}-{"dark" if dark else "light"}.png'))
+    page.save_screenshot(str(PICTURES/f'docs-{path.stem}-{"dark" if dark else "light"}.png'))
     return outside + console + [o for o in axe(page) if o[0] in ('serious', 'critical')]
+
+
+WHITE = 'return [...document.querySelectorAll(".cell_output")].flatMap(o => [o, ...o.children]).map(o => getComputedStyle(o).backgroundColor).filter(o => o === "rgb(255, 255, 255)")'
 
 
 def test_in_a_browser_pages_are_clean_and_search_finds_without_a_server(site):
@@ -61,13 +71,14 @@ def test_in_a_browser_pages_are_clean_and_search_finds_without_a_server(site):
     with browser() as page:
         for path in 'index', 'rooms/approval', 'examples/03_a_bad_month', 'gates/drift', 'reference', 'guarantees':
             for dark in (False, True)[:1 if path in ('gates/drift', 'reference', 'guarantees') else 2]: assert open_page(page, site/f'{path}.html', dark) == [], (path, dark)
+            if 'bad_month' in path: assert page.execute_script(WHITE) == [], 'a white box on a dark page'
         page.get((site/'index.html').as_uri())
         page.get_log('browser') # What axe left there
         page.find_element(By.CSS_SELECTOR, 'input[name=q]').send_keys('cool_down', Keys.ENTER)
         settle(page)
         found = page.find_elements(By.CSS_SELECTOR, '#search-results li a')
         assert found and [o['message'] for o in page.get_log('browser') if o['level'] == 'SEVERE'] == []
-        page.save_screenshot(str(PICTURES/'site-search.png'))
+        page.save_screenshot(str(PICTURES/'docs-search.png'))
         found[0].click()
         settle(page)
         assert 'cool_down' in page.find_element(By.TAG_NAME, 'article').get_attribute('textContent') # Some cells are folded

@@ -1,6 +1,7 @@
 "The page that a reviewer reads says what the files of the run say, and says what is missing."
 import base64
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 from browser import PICTURES, axe, beyond, browser, paper, requests_of, screenshot_and_requests, settle
-from mlops_kit.core import EvidenceError, Verdict, check, digest, file_digest, number, save_verdict, to_json, write_file
+from conftest import ROOT
+from mlops_kit.core import EvidenceError, Verdict, check, counted, digest, file_digest, load_verdict, number, save_verdict, to_json, write_file
 from mlops_kit.dossier import changes, contradictions, notebook_html, people, read_record, read_seal, unchanged, write_dossier
 
 DRIFT = dict(weekday=.042, carrier=.0185, origin=.0066, dest=.0749, manufacturer=.0391, sched_dep=.0137, sched_arr=.047, distance=.047, temp=1.839,
@@ -166,10 +168,11 @@ class Page(HTMLParser):
         if tag not in self.VOID: self.open.append(tag)
         if tag == 'tr' and 'data-check' in a: self.begin((a['data-gate'], a['data-check']), a['data-status'])
         if tag == 'td': self.cell = next((c for c in ('value', 'bound', 'found') if c in a.get('class', '').split()), None)
+        if tag == 'span' and self.row is not None and a.get('class', '').startswith('status '): self.row['marks'] += a['class'].split()[1:2]
         if tag == 'data' and self.row is not None and self.cell: self.number = (self.cell, a['value'])
 
     def begin(self, key, status):
-        self.row = dict(status=status, numbers={}, text='')
+        self.row = dict(status=status, marks=[], numbers={}, text='')
         self.rows.append((key, self.row))
 
     def handle_startendtag(self, tag, attrs): self.tags.append((tag, dict(attrs)))
@@ -211,6 +214,7 @@ def blocked(tmp_path): return flight_run(tmp_path/'blocked', 'blocked')
 def test_every_number_is_the_verdict_files(tmp_path, decided, seven):
     folder = flight_run(tmp_path/'run', decided, seven=seven)
     page, on_file = page_of(folder), {}
+    checks = {(p.parent.name, c.id): c for p in folder.glob('*/verdict.json') for c in load_verdict(p).checks}
     for path in folder.glob('*/verdict.json'):
         for c in json.loads(path.read_text())['checks']: on_file[path.parent.name, c['id']] = c
     assert page.checks.keys() == on_file.keys(), 'a check is missing from the page, or invented by it'
@@ -221,6 +225,7 @@ def test_every_number_is_the_verdict_files(tmp_path, decided, seven):
         assert [s for _, s in row['numbers'].get('value', [])] == [number(o) for o in [c['value'], *ends] if o is not None], key
         assert [v for v, _ in row['numbers'].get('bound', [])] == [o for o in [c['bound']] if o is not None], key
         assert all(s.split()[-1] == number(c['bound']) for _, s in row['numbers'].get('bound', []))
+        assert row['marks'][0] == counted(checks[key]), key
         assert row['status'] == c['status'] and (c['message'].replace('`', '') in row['text'] or not row['text']), key
     assert all(c['message'].replace('`', '') in page.checks[k]['text'] for k, c in on_file.items())
     again = [k for i, (k, _) in enumerate(page.rows) if k in [o for o, _ in page.rows[:i]]]
@@ -232,6 +237,39 @@ def test_a_number_that_changes_in_the_file_changes_on_the_page(promoted):
     path.write_text(path.read_text().replace('0.7519981', '0.6912345'))
     assert page_of(promoted).checks['performance', 'performance:roc_auc:min']['numbers']['value'][0] == (.6912345, '0.6912')
     assert before.checks['performance', 'performance:roc_auc:min']['numbers']['value'][0] == (.7519981, '0.752')
+
+
+NUMBER = re.compile(r'(?<![\w.,:/=…-])-?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e-?\d+)?(?![\w:/]|[.-]\w)')
+CAPTION = re.compile(r'(\d+) checks? ha(?:s|ve) a value and a bound: (\d+) pass, (\d+) do')
+
+
+def leaves(o): return [x for v in (o.values() if isinstance(o, dict) else o) for x in leaves(v)] if isinstance(o, (dict, list)) else [o]
+
+
+def unheard_of(folder, text):
+    "Numbers in a text that no file of the run says, that count nothing in it, and that no framework's text has"
+    found = [x for p in folder.rglob('*.json') for x in leaves(json.loads(p.read_text()))]
+    said = {m for x in found if isinstance(x, str) for m in NUMBER.findall(x)} | {*NUMBER.findall((ROOT/'mlops_kit/data/requirements.yaml').read_text())}
+    said |= {number(x) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool)}
+    said |= {f'{o["bytes"]/1e6:.1f}' for o in load(folder, 'candidate.json')['sources']}
+    most = max(len(load_verdict(p).checks) for p in folder.glob('*/verdict.json'))
+    return [m for m in NUMBER.findall(text) if m not in said and not (m.isdigit() and int(m) <= most)]
+
+
+@pytest.mark.parametrize('decided', ['promoted', 'blocked', 'rolled back', None])
+def test_no_number_stands_on_the_page_that_no_file_says(tmp_path, decided):
+    folder = flight_run(tmp_path/'run', decided, seven=True)
+    text = page_of(folder).text
+    assert len(NUMBER.findall(text)) > 400 and unheard_of(folder, text) == []
+    assert unheard_of(folder, f'{text} 0.4711 or 47.1% of 1,234') == ['0.4711', '47.1', '1,234']
+
+
+def test_captions_count_what_the_verdicts_say(tmp_path):
+    folder, found = flight_run(tmp_path/'run', 'blocked', seven=True), []
+    for g in read_record(folder).run['gates']:
+        says = [counted(c) for c in load_verdict(folder/g/'verdict.json').checks if None not in (c.value, c.bound)]
+        if says: found.append((len(says), says.count('pass'), len(says) - says.count('pass')))
+    assert [tuple(map(int, o)) for o in CAPTION.findall(page_of(folder).text)] == found and len(found) > 5
 
 
 SAID = {'promoted': 'Promoted: version 4 of flight‑delay is champion in place of version 1.',
@@ -455,6 +493,34 @@ def test_a_waived_gate_stands_red_and_only_the_history_s_waivers_count(tmp_path,
     assert gates and any('promoted, and these gates' in o or 'no such entry' in o for o in contradictions(read_record(folder))) == contradicts
     html = write_dossier(folder).read_text()
     assert (html.count('Waived by Cy Moe until 2026-12-01: a known strike.') == len(gates)) == (not why)
+
+
+def test_waivers_stand_red_at_the_top_and_once(tmp_path):
+    folder = flight_run(tmp_path/'run', 'blocked')
+    given = [dict(gate=g, until='2026-12-01', by='Cy Moe', reason='a known strike', seq=6, why='') for g in ('contract', 'performance')]
+    relay(folder, 'decision.json', decision='promoted', waivers=given, reasons=[f'{w["gate"]} is waived by Cy Moe until 2026-12-01: a known strike' for w in given])
+    top = write_dossier(folder).read_text().split('<nav')[0]
+    assert top.count('<span class="status fail waived">contract is waived</span> by Cy Moe until 2026-12-01: a known strike') == 1
+    said = Page(top.split('<header>')[1].replace('<header>', '')).text
+    assert said.count('contract is waived') == 1 and '1 fail (waived), 2 fail, 1 pass' not in said and '2 fail, 1 fail (waived), 1 pass' in said
+    assert '<span class="status fail waived">performance' not in top, 'a gate that passed needs no waiver'
+
+
+def test_code_that_is_not_known_is_said_once(promoted):
+    relay(promoted, 'candidate.json', code=dict(commit=None, note='no git commit here: the code is not known'))
+    assert 'The code that trained the candidate is not known: no git commit here.' in page_of(promoted).text
+
+
+@pytest.mark.parametrize('asks, said', [('{required: 0}', 'approvals asked for none by the policy'), ('{required: 2, roles: [risk]}', 'approvals asked for 2, among them risk')])
+def test_the_top_counts_the_gates_and_the_approvals(promoted, asks, said):
+    write_file(promoted/'policy.yaml', POLICY.replace('{required: 0}', asks))
+    assert f'gates 2 warn, 2 pass {said}' in page_of(promoted).text
+
+
+def test_versions_that_differ_in_nothing_have_no_empty_table(promoted):
+    write_file(promoted/'champion.json', (promoted/'candidate.json').read_text())
+    part = write_dossier(promoted).read_text().split('id="changes"')[1].split('</section>')[0]
+    assert '<strong>Nothing differs</strong>' in part and '<table' not in part and 'The same in both: metrics when registered (2)' in part
 
 
 def test_what_is_not_covered_is_said(promoted):

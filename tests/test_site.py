@@ -19,6 +19,7 @@ from mlops_kit.core import MlopsKitError, RegistryError, digest
 from mlops_kit.ledger import ledger, make_ledger
 from mlops_kit.site import slug, write_site
 from mlops_kit.store import WRITES, Store, create_model, set_alias
+from rich import SOON
 from world import POLICY, PRELOAD, World
 
 TEAM = POLICY.replace('{champion: {gates: [performance]}}', '{champion: {gates: [performance], approvals: {required: 1, roles: [risk]}}}')
@@ -99,6 +100,21 @@ def test_a_models_page_tells_every_step(built):
     rows = re.findall(r'(✓ promoted|✗ blocked|! rolled back|\? waiting for approval) champion', said)
     assert rows == ['? waiting for approval', '! rolled back', '✓ promoted', '✗ blocked', '✓ promoted']
     assert len([*model(built.folder).parent.glob('entry-*.html')]) == 3 and len([*model(built.folder).parent.glob('evidence/*/dossier.html')]) == 4
+
+
+def test_a_gate_that_was_waived_is_red_and_says_so(tmp_path):
+    world = World(tmp_path/'world').furnish()
+    world.team(TEAM)
+    os.environ['MLOPS_KIT_KEY'] = str(world.key)
+    world.register(upside_down=True)
+    world.judge('tiny/1')
+    world.says('waive', 'benrisk', 'tiny/1', gate='performance', until=SOON, reason='a known strike')
+    world.says('approve', 'benrisk', 'tiny/1')
+    assert world.promote('tiny/1').exit_code == 0
+    root = write_site(tmp_path/'site', world.store).folder
+    assert '✗ performance (waived)' in text_of(root/'index.html') and re.search(r'✓ promoted champion 1 ✗ fail: performance \(waived\)', text_of(model(root)))
+    red = f'<span class="status fail waived">waive champion: performance until {SOON}</span>'
+    assert model(root).read_text().count(red) == 2, 'among the waivers, and in the ledger'
 
 
 def test_links_lead_somewhere_and_nothing_is_markup_that_a_stranger_wrote(built):
