@@ -22,15 +22,17 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
            'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
            'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
-           'history_text', 'history_html', 'refusals', 'read_decision', 'history', 'Standing', 'Status', 'standing_row',
-           'standing_lines', 'waiting', 'people_wait', 'other_rules', 'waived_now', 'standing', 'looked_into',
-           'verdicts_kept', 'gate_said', 'screen_rows', 'screen_lines', 'screen_html', 'status']
+           'signed_by', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
+           'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
+           'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows', 'screen_lines',
+           'screen_html', 'status']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
+from itertools import dropwhile
 from pathlib import Path
 from pkgutil import resolve_name
 from shutil import copytree
@@ -42,9 +44,9 @@ from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryErr
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
 from .ledger import MOVES, identity, is_there, ledger, ledger_names
-from .registry import (carry_out, check_example, check_reason, model_files, open_store, open_version, plain, policy_keys,
+from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, plain, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
-from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, rejections, seconds_between, seconds_of,
+from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, refuse_lockout, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates import moment, policy_contract, read_run
@@ -115,7 +117,7 @@ def decision_html(d:Decision)->str:
 
 def waived(d:Decision, v)->list:
     "Show a gate's status and why, and that somebody waived it"
-    w = next((w for w in d.waivers if w['gate'] == v.gate and not w['why'] and not v.ok), None)
+    w = next((w for w in reversed(d.waivers) if w['gate'] == v.gate and not w['why'] and not v.ok), None)
     return [f'{v.status}, waived', f'by {w["by"]} until {w["until"]}: {said(v)}'] if w else [status_text(v), said(v)]
 
 # %% ../nbs/12_promotion.ipynb #e6925e12
@@ -133,6 +135,7 @@ class Attempt:
     dry_run: bool = False # Write nothing
     state: str = 'ok' # How the alias stands to the ledger
     vacant: bool = False # The version that holds the alias was deleted
+    hollow: bool = False # It holds the alias by a promotion on evidence that is nowhere
     seen: object = None # `Reading` of the ledger: what the decision is made from
 
     @property
@@ -364,7 +367,7 @@ def kept_evidence(
 ): # `Judged` and a list of sentences that say what is wrong with it
     "Find the newest evidence and see whether it may decide"
     a.seen = a.book.read()
-    found = find_evidence(a.store, a.version.manifest, a.policy.digest, a.alias, a.version.name)
+    found = find_evidence(a.store, a.version.manifest, a.policy.digest, a.alias, a.version.name, dict(keys=keys_of(a), required=a.policy.signing.required))
     if not found: return None, ['there is none for this version, policy and alias']
     try: judged = fetch_judged(a, found, ask.out)
     except MlopsKitError as e:
@@ -533,9 +536,11 @@ def open_attempt(
     policy.stage(alias)
     fits_policy(policy, version.name, version.lineage)
     refuse_stranger(book, policy, key, seen := book.read())
+    if seen.pinned() and seen.pinned()['digest'] != policy.digest: refuse_lockout(proposed(policy))
     states, seen = settled(book, not dry_run, seen)
     head, state = seen.head(alias), states.get(alias) or settle(book, alias, not dry_run)
-    return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, state.startswith('conflict') and vacant(book, head), seen)
+    torn = state.startswith('conflict')
+    return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, torn and vacant(book, head), torn and hollow(book, head), seen)
 
 # %% ../nbs/12_promotion.ipynb #48389fd9
 def early_answer(
@@ -543,7 +548,8 @@ def early_answer(
     expect:int=None, # The number of the version that should hold the alias; 0 for nobody
 )->Decision: # None where the evidence decides
     "Answer what needs no evidence"
-    if a.state.startswith('conflict') and not a.vacant: return a.decided('conflict', [plain(a.state), hint_for(a)])
+    anew = a.vacant or a.hollow and a.head.target != identity(a.version)
+    if a.state.startswith('conflict') and not anew: return a.decided('conflict', [plain(a.state), hint_for(a)])
     if a.head and a.head.target == identity(a.version):
         return a.decided('promoted', [f'it holds the alias already, since {a.head.at}: nothing was written'], entry=a.head.to_dict())
     holds = a.head.target['version'] if a.head else 0
@@ -551,6 +557,7 @@ def early_answer(
 
 def hint_for(a:Attempt)->str:
     "Say how the conflict of an alias is settled"
+    if a.hollow: return f'go back with `mlops-kit rollback {a.version.name}`, or promote another version'
     if a.head: return f'settle it with `mlops-kit reconcile {a.version.name} --reason "…"`'
     return f'nobody decided that here: adopt it with `mlops-kit adopt {a.version.name}`, or remove the alias `{a.alias}` in MLflow, then promote'
 
@@ -885,7 +892,7 @@ def rollback(
     if undone := finished(book, seen := book.read(), alias, to): return published(book.store, undone)
     states, seen = settled(book, seen=seen, only=alias)
     head = seen.head(alias)
-    if head and states[alias].startswith('conflict') and not vacant(book, head): return tell_people(torn(book, head, states[alias]))
+    if head and states[alias].startswith('conflict') and not (vacant(book, head) or hollow(book, head)): return tell_people(torn(book, head, states[alias]))
     if head and expect not in (None, head.target['version']): return tell_people(outpaced(book, head, expect))
     a, told = open_rollback(book, seen, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
@@ -920,6 +927,7 @@ def put_back(
     "Write the entry of a reconciliation and set the alias to what the ledger says"
     head = book.head(alias)
     if not is_there(book, head.target): raise RegistryError(f'version {head.target["version"]} of `{book.name}`, which holds `{alias}`, is gone.', f'go back: `mlops-kit rollback {book.name}`.' if alias != 'candidate' else 'register another version.', exit_code=EXIT['conflict'])
+    if hollow(book, head): raise EvidenceError(f'entry {head.seq} of the ledger of `{book.name}` promotes version {head.target["version"]} on evidence that is not in the store, and is never carried out.', f'go back: `mlops-kit rollback {book.name}`.', exit_code=EXIT['conflict'])
     pinned = book.pinned()
     entry = book.append('reconcile', alias, head.target, base=head.target, decision='reconciled', policy=pinned and pinned['digest'], reason=reason, key=key)
     carry_out(book, entry)
@@ -951,7 +959,7 @@ def entry_row(e)->list:
     what = f'{e.kind} {e.alias or ""}'.strip() + spoken(e) if not e.void else f'void: {e.void}'
     number = lambda o: str(o['version']) if o else ''
     moved = e.kind in MOVES and not e.void
-    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', e.actor, e.reason]
+    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', signed_by(e), e.reason]
 
 def refused_row(d)->list:
     "Make the row of one refused attempt"
@@ -963,6 +971,10 @@ def spoken(e)->str:
     "Say what a person's word is about: the version stands in its column"
     if e.void or e.kind not in (*WORDS, 'waive'): return ''
     return f': {e.decision}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
+
+def signed_by(e)->str:
+    "Name who made an entry, and say where nobody has signed it"
+    return e.actor if e.void or e.verified else f'{e.actor} (unsigned)'
 
 # %% ../nbs/12_promotion.ipynb #bfb89427
 _COLUMNS = ['when', 'entry', 'what', 'from', 'to', 'who', 'why']
@@ -993,7 +1005,17 @@ def read_decision(
 )->dict: # None where nothing was decided on this evidence
     "Read the decision that was left on an evidence run"
     raw = read_artifact(store, run_id, 'decision.json')
-    return raw and json.loads(raw)
+    try: d = json.loads(raw or 'null')
+    except ValueError: return None
+    return d if is_decision(d) else None
+
+def is_decision(d)->bool:
+    "Tell whether `d` is a decision as this kit writes it: nobody has signed it"
+    kinds = dict(decision=str, alias=str, at=str, version=dict, reasons=list, verdicts=dict, exit_code=int)
+    if not isinstance(d, dict) or not all(isinstance(d.get(k), o) for k,o in kinds.items()) or d['decision'] not in DECISIONS: return False
+    gates = d['verdicts'].get('verdicts')
+    said = isinstance(gates, list) and all(isinstance(v, dict) and {'gate', 'status'} <= {*v} for v in gates)
+    return said and 'version' in d['version'] and isinstance(d.get('base') or {}, dict) and all(isinstance(o, str) for o in d['reasons'])
 
 # %% ../nbs/12_promotion.ipynb #10d43d1c
 def history(
@@ -1084,8 +1106,8 @@ def people_wait(
     if not policy or 'champion' not in policy.stages or refused['decision'] == 'conflict': return None
     stage, entries, keys = policy.stage('champion'), book.entries(all=True), book.pinned()['keys']
     if found.policy != policy.digest: return other_rules(ref, who, found, refused)
-    topic = Topic(candidate, 'champion', found.policy, found.digest)
-    lifts, t = lifted(waivers(entries, topic, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
+    topic, now_on = Topic(candidate, 'champion', found.policy, found.digest), way_back_topic(candidate, 'champion', found.policy, book.read().moves('champion'))
+    lifts, t = lifted(waivers(entries, now_on, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
     if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}'
     gates = [v for v in (refused.get('verdicts') or dict(verdicts=[]))['verdicts'] if v['gate'] in stage.gates]
     if any(v['status'] not in LETS_THROUGH and (v['status'] == 'error' or v['gate'] not in lifts) for v in gates): return None
@@ -1105,11 +1127,12 @@ def waived_now(
 )->list: # Sentences
     "Say which gates are waived now"
     if not any(e.kind == 'waive' for e in entries): return []
-    pinned, res = book.pinned(), []
+    pinned, seen, res = book.pinned(), book.read(), []
     for target in {o['version']: o for o in targets}.values():
         given = [e for e in entries if e.kind == 'waive' and e.target == target and pinned]
         for alias in sorted({e.alias for e in given if e.alias}):
-            found = waivers(entries, Topic(target, alias, pinned['digest']), pinned['keys'], pinned_policy(book).waivers.max_days, now())
+            before = [*dropwhile(lambda e: e.target == target, reversed(seen.moves(alias)))][::-1] # Its own promotion does not end what it rests on
+            found = waivers(entries, way_back_topic(target, alias, pinned['digest'], before), pinned['keys'], pinned_policy(book).waivers.max_days, now())
             res += [f'{name_of(target)}: {w.text}' for w in lifted(found).values()]
     return res
 
@@ -1127,7 +1150,7 @@ def standing(
     void = sum(bool(e.void) for e in chain[1])
     if void: waits += f'; {void} entries of its ledger are void'
     waits += ''.join(f'; {o}' for o in waived_now(book, chain[1], [e.target for e in (champion, candidate) if e]))
-    if torn: then = f'mlops-kit reconcile {name} --reason "…"'
+    if torn: then = f'mlops-kit rollback {name}' if hollow(book, champion) else f'mlops-kit reconcile {name} --reason "…"'
     full = lambda e: e and dict(name=name, **e.target)
     return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn)
 
@@ -1139,7 +1162,7 @@ def looked_into(
     "Add what is shown of one model alone"
     seen = ledger(store, o.model).read()
     head, stack = seen.head('champion'), reigns(seen.entries(), 'champion')
-    if head: o.by = f'{head.decision or head.kind} by {head.actor}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
+    if head: o.by = f'{head.decision or head.kind} by {signed_by(head)}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
     if len(stack) > 1: o.back = dict(name=o.model, **stack[-2].target)
     found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model)
     try: o.gates = [gate_said(g, raw) for g,raw in verdicts_kept(store, found.run_id).items()] if found else []

@@ -156,8 +156,19 @@ def test_a_model_is_loaded_by_the_ledger_not_by_the_alias(world):
 def test_what_was_decided_is_loaded_before_the_alias_moved(world):
     from mlops_kit.registry import load
     book, v = world.book(), world.register(upside_down=True)
-    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=dict(run_id='r', digest='d'), policy=book.pinned()['digest'])
+    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=world.judge(v.ref).ref, policy=book.pinned()['digest'])
     assert world.alias() is None and answers(load('tiny@champion', world.store)) == answers(fitted(True))
+
+
+@pytest.mark.parametrize('by_hand', [False, True])
+def test_a_promotion_on_evidence_that_is_nowhere_is_not_loaded(world, by_hand):
+    from mlops_kit.registry import load
+    from mlops_kit.store import set_alias
+    book, v = world.book(), world.register(upside_down=True)
+    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=dict(run_id='0'*32, digest='d'), policy=book.pinned()['digest'])
+    if by_hand: set_alias(world.store, 'tiny', 'champion', v.version)
+    with pytest.raises(EvidenceError, match='cannot be carried out: its evidence is gone') as e: load('tiny@champion', world.store)
+    assert e.value.exit_code == 6 and not book.is_done(book.head('champion'))
 
 
 @pytest.mark.parametrize('forged', ['x', None])
