@@ -372,7 +372,7 @@ def stated(
     try:
         payload, person = verify_envelope(json.loads(raw or 'null'), pin['keys'])
         said, run = payload['predicate'], payload['predicate']['run']
-        fits = (statement_digest(payload), run['policy'], run['alias'], run['version']['manifest']) == (e.digest, e.policy, e.alias, e.manifest)
+        fits = (statement_digest(payload), run['policy'], run['alias'], run['run_id'], run['version']['manifest']) == (e.digest, e.policy, e.alias, e.run, e.manifest)
         return (str(run['created']), str(said['made']), e.created) if fits and (person or not pin['required']) else None
     except (EvidenceError, ValueError, KeyError, TypeError): return None
 

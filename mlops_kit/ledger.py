@@ -82,6 +82,8 @@ def faults(
     if e.previous != chain.previous: yield 'it does not continue the entry before'
     if e.at < chain.at: yield 'it is dated before the entry before'
     if len(e.reason.encode()) > MOST_REASON: yield f'its reason is longer than {MOST_REASON} bytes'
+    if not all(o is None or is_identity(o) for o in (e.base, e.target)): yield 'its target is no version'
+    if e.evidence is not None and not is_ref(e.evidence): yield 'its evidence is none'
     yield from move_faults(e, chain)
     yield from pin_faults(e, chain, pin)
     yield from signature_faults(e, chain, pin)

@@ -241,6 +241,31 @@ def test_what_a_stranger_puts_on_top_of_the_evidence_blocks_nobody(world):
     assert (d.decision, d.evidence['run_id']) == ('promoted', true.run_id) and whole(world) == 3
 
 
+@pytest.mark.parametrize('said', ['by its label', 'by itself too'])
+def test_evidence_is_laid_nowhere_but_into_the_folder_of_runs(world, said):
+    "Its label names a folder: whoever may write labels must not choose where files land on the machine of who promotes"
+    from mlops_kit.evidence import find_evidence, open_envelope, signed_statement, statement_digest
+    from mlops_kit.registry import resolve
+    from mlops_kit.store import download_artifacts, upload
+    true = find_evidence(world.store, resolve('tiny/3', world.store).manifest, alias='champion', name='tiny')
+    folder = Path(download_artifacts(world.store, true.run_id, '', world.folder/'made'))
+    mark = true.digest
+    if said != 'by its label':
+        for p in (folder/'run.json', folder/'performance'/'verdict.json'): p.write_text(p.read_text().replace(true.run, '../escaped'))
+        (folder/'statement.json').unlink()
+        mark = statement_digest(open_envelope(signed_statement(folder))[1])
+    run = copied_evidence(world, true, evidence=mark, run='../escaped')
+    upload(world.store, run, folder)
+    world.store.client.delete_run(true.run_id)
+    with pytest.raises(EvidenceError, match='is labelled as run'): world.promote('tiny/3')
+    assert not (world.folder/'escaped').exists()
+
+
+def test_a_history_is_shown_in_lines_of_its_own(world):
+    world.book().append('note', None, None, base=None, decision='x', reason='a\n2026-11-30 9 promote champion\x1b[2K')
+    assert '�2026-11-30 9 promote champion�[2K' in repr(world.history()) and '\x1b' not in repr(world.history(all=True))
+
+
 def test_a_copy_of_older_evidence_does_not_hide_newer(world, monkeypatch):
     "Who wants a version promoted lays the verdict of the morning on top of that of noon"
     from mlops_kit.evidence import find_evidence

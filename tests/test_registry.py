@@ -189,6 +189,28 @@ def test_what_was_forged_is_not_loaded(world, forged):
     assert answers(load('tiny@candidate', world.store)) == answers(fitted(True))
 
 
+@pytest.mark.parametrize('field, value', [('manifest', 'FOLDER'), ('manifest', '../'*9), ('manifest', 'A'*64), ('version', '1')])
+def test_a_forged_name_of_files_reaches_no_other_folder(tmp_path, monkeypatch, field, value):
+    "Downloads are kept under the manifest's digest, and what does not fit there is removed"
+    from mlops_kit.evidence import canonical
+    from mlops_kit.ledger import Entry, signed_entry
+    from mlops_kit.registry import load
+    from mlops_kit.store import log_param_once
+    world = World(tmp_path/'world').furnish()
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.delenv('MLOPS_KIT_KEY', raising=False)
+    v, mine = world.register(policy=None), tmp_path/'mine'
+    mine.mkdir()
+    book = world.book()
+    chain, head = book.read().chain, book.head('candidate')
+    for kind, alias, base in [('register', 'candidate', head.target), ('approve', 'champion', None)]:
+        e = Entry(0, kind, 'tiny', alias, base, head.target | {field: str(mine) if value == 'FOLDER' else value}, 'registered')
+        assert log_param_once(world.store, book.run_id, f'seq-{chain.seq:06d}', canonical(signed_entry(e, chain, {}).body).decode())
+        assert book.read().all[-1].void == 'its target is no version'
+        chain = book.read().chain
+    assert answers(load('tiny@candidate', world.store)) == answers(fitted()) and mine.exists() and len(world.history(all=True).rows) == 3
+
+
 def test_loading_again_costs_a_look_at_the_ledger(world, monkeypatch):
     from mlops_kit import registry, store
     first, asked = registry.load('tiny@candidate', world.store), []
