@@ -25,7 +25,7 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'signed_by', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
            'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
            'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows', 'screen_lines',
-           'screen_html', 'status']
+           'screen_html', 'status', 'standing_of']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
@@ -1231,7 +1231,20 @@ def status(
 )->Status:
     "Say who is champion, since when, what waits and what to type next"
     store = open_store(store)
-    names = {*model_names(store), *ledger_names(store)}
+    known = model_names(store)
+    names = {*known, *ledger_names(store)}
     if name and name not in names: raise unknown('model', name, sorted(names), RegistryError, '`mlops-kit status` lists the models.')
     if name: return Status(store.uri, [looked_into(store, standing(store, name))], alone=True)
-    return Status(store.uri, [standing(store, o) for o in sorted(names)])
+    return Status(store.uri, [standing_of(store, o, o in known) for o in sorted(names)])
+
+def standing_of(
+    store, # `Store`
+    name:str, # Of one of many models
+    known:bool=True, # Does MLflow have such a model?
+)->Standing:
+    "Say how one of many models stands; one whose ledger cannot be read hides none of the others"
+    try: return standing(store, name)
+    except MlopsKitError as e:
+        if failed(e): raise
+        why = f'its ledger cannot be read: {printable(e.message)}'
+        return Standing(name, waits='' if known else why, conflict=why if known else '', next=f'mlops-kit verify {name}' if known else '')

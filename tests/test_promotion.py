@@ -261,6 +261,17 @@ def test_evidence_is_laid_nowhere_but_into_the_folder_of_runs(world, said):
     assert not (world.folder/'escaped').exists()
 
 
+def test_a_ledger_that_cannot_be_read_hides_no_other_model(world):
+    from mlops_kit.promotion import status
+    from mlops_kit.store import create_model
+    for name, place in [('no-ledger', None), ('nowhere', 'mlflow-artifacts:/mlops_kit/ledger/' + '0'*32)]: world.store.client.create_experiment(f'mlops_kit/ledger/{name}', artifact_location=place)
+    found = status(store=world.store)
+    assert [o.model for o in found.models] == ['no-ledger', 'nowhere', 'tiny'] and found.exit_code == 0 and found.models[2].champion['version'] == 1
+    assert all('its ledger cannot be read' in o.waits for o in found.models[:2])
+    create_model(world.store, 'nowhere')
+    assert status(store=world.store).exit_code == 6
+
+
 def test_a_history_is_shown_in_lines_of_its_own(world):
     world.book().append('note', None, None, base=None, decision='x', reason='a\n2026-11-30 9 promote champion\x1b[2K')
     assert '�2026-11-30 9 promote champion�[2K' in repr(world.history()) and '\x1b' not in repr(world.history(all=True))
