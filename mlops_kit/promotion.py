@@ -24,8 +24,8 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
            'signed_by', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
            'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
-           'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows', 'screen_lines',
-           'screen_html', 'status', 'standing_of']
+           'waits_elsewhere', 'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows',
+           'screen_lines', 'screen_html', 'status', 'standing_of']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
@@ -1094,7 +1094,7 @@ def waiting(
     if head and candidate == head.target: return 'nothing', ''
     ref, who = f'{name}/{candidate["version"]}', name_of(candidate)
     if head and head.kind == 'rollback' and candidate == head.base: return f'{who} was rolled back: {head.reason or "no reason was given"}', ''
-    found, gate = find_evidence(store, candidate['manifest'], alias='champion', name=name), f'mlops-kit gate {ref} --data … --policy policy.yaml'
+    found, gate = find_evidence(store, candidate['manifest'], alias='champion', name=name, pin=book.pinned()), f'mlops-kit gate {ref} --data … --policy policy.yaml'
     if not found: return f'{who} was not judged yet', gate
     if head and found.created/1000 < datetime.fromisoformat(head.at).timestamp(): return f'{who} was judged before {name_of(head.target)} became champion', gate
     refused = read_decision(store, found.run_id) or dict(exit_code=0, decision='')
@@ -1108,24 +1108,40 @@ def people_wait(
     candidate:dict, # Identity
     found, # `Evidence`
     refused:dict, # The decision that was left on it
+    alias:str='champion', # Where it wants to go
 )->tuple: # What waits, what to type next; None where it is not people
     "Say what waits for people, and what they type"
-    policy, ref, who = pinned_policy(book), f'{book.name}/{candidate["version"]}', name_of(candidate)
-    if not policy or 'champion' not in policy.stages or refused['decision'] == 'conflict': return None
-    stage, entries, keys = policy.stage('champion'), book.entries(all=True), book.pinned()['keys']
+    policy, ref, who, to = pinned_policy(book), f'{book.name}/{candidate["version"]}', name_of(candidate), '' if alias == 'champion' else f' --to {alias}'
+    if not policy or alias not in policy.stages or refused['decision'] == 'conflict': return None
+    stage, entries, keys = policy.stage(alias), book.entries(all=True), book.pinned()['keys']
     if found.policy != policy.digest: return other_rules(ref, who, found, refused)
-    topic, now_on = Topic(candidate, 'champion', found.policy, found.digest), way_back_topic(candidate, 'champion', found.policy, book.read().moves('champion'))
+    topic, now_on = Topic(candidate, alias, found.policy, found.digest), way_back_topic(candidate, alias, found.policy, book.read().moves(alias))
     lifts, t = lifted(waivers(entries, now_on, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
-    if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}'
+    if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}{to}'
     gates = [v for v in (refused.get('verdicts') or dict(verdicts=[]))['verdicts'] if v['gate'] in stage.gates]
     if any(v['status'] not in LETS_THROUGH and (v['status'] == 'error' or v['gate'] not in lifts) for v in gates): return None
-    if not t.enough: return f'{who} waits for approval: {tally_lines(t)[0]}', f'mlops-kit approve {ref}'
-    if refused['exit_code']: return f'{who} was judged and not promoted', f'mlops-kit promote {ref} --policy policy.yaml'
+    if not t.enough: return f'{who} waits for approval: {tally_lines(t)[0]}', f'mlops-kit approve {ref}{to}'
+    if refused['exit_code']: return f'{who} was judged and not promoted', f'mlops-kit promote {ref}{to} --policy policy.yaml'
 
 def other_rules(ref, who, found, refused)->tuple: # None where nobody waits
     "Say who waits where the evidence was made under a policy that is not pinned"
     if refused['decision'] != 'waiting for approval': return None
     return f'{who} waits for approval of a changed policy: {refused["reasons"][1]}', f'mlops-kit approve {ref.split("/")[0]} --policy policy.yaml'
+
+# %% ../nbs/12_promotion.ipynb #f9cf26af
+def waits_elsewhere(
+    book, # `Ledger`
+    candidate:dict, # Identity, or None
+)->dict: # Alias to what waits and what to type next
+    "Say what waits for people on the way to other aliases than `champion`"
+    policy, seen, told = pinned_policy(book), book.read(), {}
+    for alias in sorted({*policy.stages} - {'champion'}) if policy and candidate else ():
+        head = seen.head(alias)
+        found = None if head and head.target == candidate else find_evidence(book.store, candidate['manifest'], policy.digest, alias, book.name, seen.pinned())
+        if not found or head and found.created/1000 < datetime.fromisoformat(head.at).timestamp(): continue
+        people = people_wait(book, candidate, found, read_decision(book.store, found.run_id) or dict(exit_code=0, decision=''), alias)
+        if people: told[alias] = people
+    return told
 
 # %% ../nbs/12_promotion.ipynb #921e1729
 def waived_now(
@@ -1155,6 +1171,8 @@ def standing(
     torn = next((plain(s) for s in states.values() if s.startswith('conflict')), '')
     champion, candidate = chain[0].heads.get('champion'), chain[0].heads.get('candidate')
     waits, then = waiting(store, name, champion, candidate and candidate.target, book)
+    for alias, (said, what) in waits_elsewhere(book, candidate and candidate.target).items():
+        waits, then = f'{waits}; for `{alias}`: {said}', then if ' waits for approval' in waits or ' is rejected' in waits else what
     void = sum(bool(e.void) for e in chain[1])
     if void: waits += f'; {void} entries of its ledger are void'
     waits += ''.join(f'; {o}' for o in waived_now(book, chain[1], [e.target for e in (champion, candidate) if e]))
@@ -1172,7 +1190,7 @@ def looked_into(
     head, stack = seen.head('champion'), reigns(seen.entries(), 'champion')
     if head: o.by = f'{head.decision or head.kind} by {signed_by(head)}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
     if len(stack) > 1: o.back = dict(name=o.model, **stack[-2].target)
-    found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model)
+    found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model, pin=seen.pinned())
     try: o.gates = [gate_said(g, raw) for g,raw in verdicts_kept(store, found.run_id).items()] if found else []
     except (ValueError, KeyError, TypeError): o.gates = [dict(gate='evidence', status='error', why='it is not what this kit wrote: `mlops-kit verify` tells more')]
     return o

@@ -833,6 +833,20 @@ def test_status_names_the_next_command(world):
     assert status('tiny', store=world.store).models[0].waits == 'nothing'
 
 
+def test_status_says_who_waits_on_the_way_to_another_alias(tmp_path, monkeypatch):
+    world = small(tmp_path, monkeypatch, POLICY.replace('{champion: {gates: [performance]}}', '{champion: {gates: [performance]}, challenger: {gates: [performance], approvals: {required: 1}}}'))
+    stands = lambda: (o := world.status().models[0]).waits and (o.waits.rpartition('; for ')[2], o.next)
+    assert world.promote('tiny/1').exit_code == 0
+    world.register()
+    assert stands() == ('version 2 was not judged yet', 'mlops-kit gate tiny/2 --data … --policy policy.yaml')
+    world.judge('tiny/2', to='challenger')
+    assert stands() == ('`challenger`: version 2 waits for approval: 0 of 1 approvals; Ben Ode (risk) could', 'mlops-kit approve tiny/2 --to challenger')
+    world.says('reject', 'benrisk', 'tiny/2', to='challenger', reason='too slow')
+    assert stands() == ('`challenger`: version 2 is rejected by Ben Ode: too slow (entry 5)', 'mlops-kit withdraw tiny/2 --to challenger')
+    world.says('approve', 'benrisk', 'tiny/2', to='challenger')
+    assert world.promote('tiny/2', to='challenger').exit_code == 0 and world.status().models[0].waits == 'version 2 was not judged yet'
+
+
 def test_status_shows_what_is_waived(world):
     from mlops_kit.promotion import status
     world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON)
