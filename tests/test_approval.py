@@ -169,6 +169,7 @@ def test_a_version_whose_author_nobody_knows_is_approved_by_nobody(tmp_path, mon
     world = small(tmp_path, monkeypatch, UNSIGNED, sign=False)
     with pytest.raises(PolicyError, match='nobody can tell who its author is'): world.says('approve', 'benrisk', 'tiny/1')
     assert world.promote('tiny/1').exit_code == 5
+    assert repr(world.history()).count('(unsigned)') == 2 # The policy and the registration
 
 
 def test_a_key_that_is_pinned_after_the_registration_still_says_who_the_author_is(tmp_path, monkeypatch):
