@@ -1,6 +1,6 @@
 """People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 
-Gates measure; people answer for what follows. The policy says how many of them have to agree before a version takes an alias, and in which roles. `approve` puts a person's signature under one piece of evidence, for one version, one alias and one policy: four things, and if any of them is another one, the approval does not count. `reject` stops a promotion until it is withdrawn or new evidence comes, `withdraw` takes one's own word back, and `waive` lets one named gate say no until a date, for a reason, on somebody's responsibility who did not make the version.
+Gates measure; people answer for what follows. The policy says how many of them have to agree before a version takes an alias, and in which roles. `approve` puts a person's signature under one piece of evidence, for one version, one alias and one policy: four things, and if any of them is another one, the approval does not count. `reject` stops a promotion until it is withdrawn or new evidence comes, `withdraw` takes one's own word back, waivers too, and `waive` lets one named gate say no until a date, for a reason, on somebody's responsibility who did not make the version.
 
 All of them are signed entries of the ledger, so their order against the decision is settled: a withdrawal that stands before the promotion stops it, one that would stand after it is refused. Whether there are enough is counted anew each time (`consent`). The rules themselves change in the same way: `change_policy` pins a changed policy, or keys that were added, replaced or revoked, once enough people agreed under the old one.
 
@@ -11,9 +11,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/approval.html.md"""
 # %% auto #0
 __all__ = ['TRIES', 'pinned_policy', 'pinned_key', 'named_evidence', 'verified_run', 'Matter', 'matter_text', 'open_matter',
            'open_change', 'proposed', 'same_pin', 'last_move', 'refuse_decided', 'refuse_never', 'say', 'refuse_late',
-           'Answer', 'show_word', 'answered', 'next_command', 'matter', 'own_word', 'approve', 'check_why', 'reject',
-           'withdraw', 'refuse_waiver', 'waive', 'refuse_lockout', 'change_count', 'change_policy', 'how_to_change',
-           'key_changes', 'change', 'policy_entry']
+           'Answer', 'show_word', 'answered', 'next_command', 'matter', 'own_word', 'own_waivers', 'approve',
+           'check_why', 'reject', 'withdraw', 'refuse_waiver', 'waive', 'change_count', 'change_policy',
+           'how_to_change', 'key_changes', 'change', 'policy_entry']
 
 # %% ../nbs/11a_approval.ipynb #279a0f58
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, now, ticked, unknown
 
 # %% ../nbs/11a_approval.ipynb #41c84348
-from .consent import (WORDS, Tally, Topic, asked, author_of, last_words, lasts, partial, policy_of, read_day, rejections, same_name,
+from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial, policy_of, read_day, refuse_lockout, rejections, same_name,
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
 from .ledger import MOVES, identity, ledger, pin_of, put_pin
-from .registry import check_reason, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
+from .registry import check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
 from .store import add_fact, run_files
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
@@ -60,7 +60,7 @@ def named_evidence(
     "Find evidence about a version, or raise `EvidenceError`"
     hint = f'run `mlops-kit gate {version.ref} --to {alias} --data … --policy …`.'
     if not named:
-        found = find_evidence(book.store, version.manifest, book.pinned()['digest'], alias, book.name)
+        found = find_evidence(book.store, version.manifest, book.pinned()['digest'], alias, book.name, book.pinned())
         if not found: raise EvidenceError(f'there is no evidence for `{version.ref}`, `{alias}` and the pinned policy.', hint)
         return found
     kept = list_evidence(book.store, version.manifest, book.name)
@@ -104,6 +104,8 @@ class Matter:
     @property
     def keys(self): return self.book.pinned()['keys']
     @property
+    def person(self): return self.keys[self.key.keyid]['person']
+    @property
     def ref(self): return self.version.ref if self.version else self.book.name
     @property
     def what(self): return matter_text(self)
@@ -112,6 +114,11 @@ class Matter:
         own = self.version and self.topic.policy == self.policy.digest
         return self.policy.stage(self.topic.alias).approvals if own else strictest(self.policy)
     def count(self): return tally(self.book.entries(all=True), self.topic, self.keys, self.rules, least=int(not self.evidence))
+    def waivers(self):
+        if not (self.version and self.evidence): return []
+        seen = self.book.read()
+        topic = way_back_topic(self.topic.target, self.topic.alias, self.topic.policy, seen.moves(self.topic.alias))
+        return waivers(seen.entries(all=True), topic, self.keys, self.policy.waivers.max_days, now())
 
 def matter_text(m:Matter)->str:
     "Name what is spoken of"
@@ -132,7 +139,7 @@ def open_matter(
     key, policy = pinned_key(book, version.ref), pinned_policy(book)
     policy.stage(alias)
     states, seen = settled(book)
-    if not vacant(book, seen.head(alias)): refuse_conflict(states.get(alias, 'ok'), version.name)
+    if not (vacant(book, seen.head(alias)) or hollow(book, seen.head(alias))): refuse_conflict(states.get(alias, 'ok'), version.name)
     refuse_decided(book, version, alias)
     moved = last_move(book, alias)
     back = way_back_topic(identity(version), alias, policy.digest, book.read()[0].moves.get(alias, []))
@@ -262,7 +269,7 @@ def answered(
     "Say what was said and how the matter stands"
     verb = dict(approve='approves', reject='rejects', withdraw='takes back what was said about')[e.kind]
     t, no = m.count(), [f'{g} says {s}' for g,s in m.verdicts.items() if s not in ('pass', 'warn')]
-    lines = tally_lines(t) + no + ([] if new else ['it was said before: nothing was written'])
+    lines = tally_lines(t) + [repr(w) for w in m.waivers() if e.kind == 'withdraw' and same_name(w.by) == same_name(e.actor)] + no + ([] if new else ['it was said before: nothing was written'])
     if e.kind != 'reject' and t.enough and not t.rejected: lines.append(f'now: `{next_command(m)}`')
     if m.version and m.topic.policy != m.policy.digest: lines.append(f'the evidence was made under a changed policy, which is agreed to apart: `mlops-kit approve {m.book.name} --policy policy.yaml`')
     lines += show_word(m.book, e)
@@ -289,8 +296,13 @@ def own_word(
     m:Matter,
 ): # `Entry`, or None
     "Find the last word of this person on the matter"
-    person = m.keys[m.key.keyid]['person']
-    return last_words(m.book.entries(), m.topic, m.keys).get(same_name(person))
+    return last_words(m.book.entries(), m.topic, m.keys).get(same_name(m.person))
+
+def own_waivers(
+    m:Matter,
+)->list: # Of `Waiver`
+    "List the waivers of this person that count now"
+    return [w for w in m.waivers() if not w.why and same_name(w.by) == same_name(m.person)]
 
 def approve(
     version, # `Version` or 'NAME/7', 'NAME@alias'
@@ -303,7 +315,7 @@ def approve(
 )->Answer:
     "Sign that a version may take an alias on this evidence, or that the policy may change"
     m, reason = matter(version, to, store, evidence, rollback, policy), check_reason(reason)
-    person, author = m.keys[m.key.keyid]['person'], m.version and author_of(m.book.entries(), m.topic.target, m.keys)
+    person, author = m.person, m.version and author_of(m.book.entries(), m.topic.target, m.keys)
     if why := m.version and partial(person, author, m.rules.author_may_approve): raise PolicyError(f'{person} cannot approve {m.what}: {why}.', f'who could: {", ".join(m.count().could) or "nobody whose key is pinned"}.')
     already = lambda: old if (old := own_word(m)) and old.kind == 'approve' else None
     return answered(m, *say(m, 'approve', WORDS['approve'], reason, already))
@@ -342,10 +354,11 @@ def withdraw(
     rollback:bool=False, # Take back what was said about going back to this version
     policy=None, # Take back what was said about this changed policy; `version` is then the model's name
 )->Answer:
-    "Take back one's own approval or rejection, before it was decided upon"
+    "Take back one's own approval or rejection, and one's waivers, before it was decided upon"
     m, reason = matter(version, to, store, evidence, rollback, policy), check_reason(reason)
     def already():
         old = own_word(m)
+        if own_waivers(m): return None
         if not old: raise RegistryError(f'{m.key.person} has said nothing about {m.what} that could be withdrawn.', f'`mlops-kit history {m.book.name}` lists who said what.')
         return old if old.kind == 'withdraw' else None
     return answered(m, *say(m, 'withdraw', WORDS['withdraw'], reason, already))
@@ -357,7 +370,7 @@ def refuse_waiver(
     until:str, # The last day
 )->None:
     "Raise where this person cannot waive this gate until this day"
-    gates, person = m.policy.stage(m.topic.alias).gates, m.keys[m.key.keyid]['person']
+    gates, person = m.policy.stage(m.topic.alias).gates, m.person
     if gate not in gates: raise unknown(f'gate of `{m.topic.alias}`', gate, gates, PolicyError)
     if why := lasts(until, now(), m.policy.waivers.max_days): raise PolicyError(f'a waiver cannot end then: {why}.', 'give another --until.')
     if why := partial(person, author_of(m.book.entries(), m.topic.target, m.keys)): raise PolicyError(f'{person} cannot waive a gate of `{m.version.ref}`: {why}.', 'ask somebody else.')
@@ -378,25 +391,11 @@ def waive(
     reason, until = check_why(reason, 'waive'), str(read_day(str(until or '')))
     m = open_matter(version, to, store)
     refuse_waiver(m, gate, until)
-    given = lambda: waivers(m.book.entries(all=True), m.topic, m.keys, m.policy.waivers.max_days, now())
-    mine = lambda w: (w.gate, w.until, w.by, w.reason, w.why) == (gate, until, m.keys[m.key.keyid]['person'], reason, '')
-    already = lambda: next((m.book.read()[1][w.seq - 1] for w in given() if mine(w)), None)
+    mine = lambda w: (w.gate, w.until, w.by, w.reason, w.why) == (gate, until, m.person, reason, '')
+    already = lambda: next((m.book.read()[1][w.seq - 1] for w in m.waivers() if mine(w)), None)
     e, new = say(m, 'waive', f'{gate} until {until}', reason, already)
-    lines = [repr(w) for w in given()] + ([] if new else ['it was said before: nothing was written']) + show_word(m.book, e)
+    lines = [repr(w) for w in m.waivers()] + ([] if new else ['it was said before: nothing was written']) + show_word(m.book, e)
     return Answer(m.book.name, m.version.to_dict(), to, f'{e.actor} answers for `{gate}` of `{m.version.ref}` until {until} (entry {e.seq})', e.to_dict(), lines)
-
-# %% ../nbs/11a_approval.ipynb #0cb5cba4
-def refuse_lockout(
-    new:dict, # From `proposed`
-)->None:
-    "Raise `PolicyError` for rules that nobody could meet"
-    people = {same_name(k['person']) for k in new['keys'].values()}
-    policy, where = policy_of(new), 'put public keys into the folder that the policy names.'
-    if new['required'] and not people: raise PolicyError('the policy asks for signatures, and no key lies beside it.', where)
-    for alias, stage in policy.stages.items():
-        asks, roles = stage.approvals, {k['role'] for k in new['keys'].values()}
-        if asked(asks) > len(people): raise PolicyError(f'the policy asks {asked(asks)} people to agree to `{alias}`, and the keys beside it are of {len(people)}.', where)
-        if lost := [o for o in asks.roles if o not in roles]: raise PolicyError(f'the policy asks for somebody in the role `{lost[0]}`, and no key beside it has that role.', where)
 
 # %% ../nbs/11a_approval.ipynb #30b87f90
 def change_count(

@@ -39,7 +39,7 @@ from .store import aliases, download_artifacts, failed, get_params, is_left, lis
 from .evidence import (MANIFEST_FILE, MANIFEST_SCHEMA, Manifest,
     canonical, check_evidence, evidence_experiment, load_keys, make_manifest, manifest_text, read_run)
 from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
-from .consent import WORDS, Topic, dissent, lifted, policy_of, seconds_between, seconds_of, waivers
+from .consent import WORDS, dissent, lifted, policy_of, seconds_between, seconds_of, waivers, way_back_topic
 from .ledger import find_ledger, is_pin, read_chain
 from .registry import ADOPTED, fetch_adopted, fetch_source, is_whole, open_store
 from .promotion import AHEAD, believed, digests, hurdles, shown_age, unbound
@@ -563,8 +563,8 @@ def lifts(
     e, # `Entry` of a promotion
 )->dict: # Gate to `Waiver`
     "Find the waivers that held when an entry was written"
-    before = [o for o in case.entries if o.seq < e.seq]
-    return lifted(waivers(before, Topic(e.target, e.alias, e.policy), case.pins[e.seq]['keys'], case.policy(e).waivers.max_days, e.at))
+    before, moves = [o for o in case.entries if o.seq < e.seq], [o for o in case.counting if o.seq < e.seq and o.kind in MOVES and o.alias == e.alias]
+    return lifted(waivers(before, way_back_topic(e.target, e.alias, e.policy, moves), case.pins[e.seq]['keys'], case.policy(e).waivers.max_days, e.at))
 
 def age_faults(
     case:Case,

@@ -77,7 +77,8 @@ def identity(
 def is_identity(o):
     "Tell whether `o` names a version"
     kinds = dict(version=int, model_id=str, created=int, manifest=str)
-    return isinstance(o, dict) and o.keys() == kinds.keys() and all(type(o[k]) is t for k,t in kinds.items())
+    typed = isinstance(o, dict) and o.keys() == kinds.keys() and all(type(o[k]) is t for k,t in kinds.items())
+    return typed and bool(re.fullmatch('[0-9a-f]{64}', o['manifest'])) # Files are kept under it: it must be no other path
 
 def is_ref(o):
     "Tell whether `o` names evidence"

@@ -14,7 +14,7 @@ __all__ = ['MANIFEST_FILE', 'MANIFEST_SCHEMA', 'KEY_SCHEMA', 'STATEMENT', 'STATE
            'check_manifest', 'Key', 'key_path', 'key_of', 'make_key', 'read_key', 'find_key', 'actor',
            'public_key_file', 'read_public', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope',
            'run_digests', 'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
-           'evidence_of_run', 'list_evidence', 'find_evidence', 'evidence_experiments', 'statement_digest',
+           'evidence_of_run', 'list_evidence', 'stated', 'find_evidence', 'evidence_experiments', 'statement_digest',
            'read_envelope', 'signed_statement', 'keep', 'store_evidence', 'check_evidence', 'check_said',
            'fetch_evidence', 'has_evidence']
 
@@ -26,7 +26,7 @@ from pathlib import Path
 # %% ../nbs/07_evidence.ipynb #05bd3ee3
 from .core import EXIT, EvidenceError, RegistryError, asdict, digest, environment, file_digest, load_verdict, now, to_json, write_file
 from .store import (Store, download_artifacts, drop_left, end_run, experiment_names, find_runs, get_params, is_left,
-    log_batch, log_param_once, start_run, upload)
+    log_batch, log_param_once, read_artifact, start_run, upload)
 
 # %% ../nbs/07_evidence.ipynb #8e90b5ed
 def canonical(
@@ -140,7 +140,7 @@ def make_key(
     path, said = Path(path).absolute(), f'person: {person}\nrole: {role}\n'
     usage = dict(exit_code=EXIT['usage'])
     if not person.strip() or len(said.splitlines()) != 2: raise EvidenceError(f'a key needs the name of a person on one line, not `{person}`.', **usage)
-    if repo := next((p for p in path.parents if (p/'.git').exists()), None):
+    if repo := next((p for p in [*path.parents, *path.resolve().parents] if (p/'.git').exists()), None):
         raise EvidenceError(f'`{path}` lies in the repository `{repo}`, and a private key must not.', 'set MLOPS_KIT_KEY to a path elsewhere.', **usage)
     if path.exists(): raise EvidenceError(f'`{path}` exists already.', 'keep it, or name another path.', **usage)
     private = Ed25519PrivateKey.generate()
@@ -361,6 +361,21 @@ def list_evidence(
     found = [evidence_of_run(r) for exp in names for r in find_runs(store, exp, 'manifest', manifest)]
     return sorted(found, key=lambda e: -e.created)
 
+# %% ../nbs/07_evidence.ipynb #5a4d89f2
+def stated(
+    store:Store,
+    e:Evidence, # As its labels say
+    pin:dict, # keys and required: what counts
+)->tuple: # Times that sort; None where its statement is not about that, or nobody stands behind it
+    "Read when evidence was made from its statement"
+    raw = read_artifact(store, e.run_id, STATEMENT_FILE)
+    try:
+        payload, person = verify_envelope(json.loads(raw or 'null'), pin['keys'])
+        said, run = payload['predicate'], payload['predicate']['run']
+        fits = (statement_digest(payload), run['policy'], run['alias'], run['run_id'], run['version']['manifest']) == (e.digest, e.policy, e.alias, e.run, e.manifest)
+        return (str(run['created']), str(said['made']), e.created) if fits and (person or not pin['required']) else None
+    except (EvidenceError, ValueError, KeyError, TypeError): return None
+
 # %% ../nbs/07_evidence.ipynb #0f696e9f
 def find_evidence(
     store:Store,
@@ -368,10 +383,13 @@ def find_evidence(
     policy:str=None, # Digest of the policy
     alias:str=None, # That it was judged for
     name:str=None, # The model's name; all models unless given
+    pin:dict=None, # keys and required: what counts; labels are believed unless given
 )->Evidence: # None where there is none
-    "Find the newest evidence about a model's files"
-    fits = (e for e in list_evidence(store, manifest, name) if policy in (None, e.policy) and alias in (None, e.alias))
-    return next(fits, None)
+    "Find the newest evidence about a model's files, by what somebody signed rather than by its labels"
+    fits = [e for e in list_evidence(store, manifest, name) if policy in (None, e.policy) and alias in (None, e.alias)]
+    if pin is None or len(fits) < 2: return next(iter(fits), None)
+    made = {e.run_id: stated(store, e, pin) for e in fits}
+    return next(iter(sorted((e for e in fits if made[e.run_id]), key=lambda e: made[e.run_id], reverse=True)), fits[0])
 
 # %% ../nbs/07_evidence.ipynb #e5a80c86
 def evidence_experiments(

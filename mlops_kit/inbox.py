@@ -33,7 +33,7 @@ from .consent import WORDS, Topic, author_of, partial, read_day, read_waiver, wa
 from .ledger import ledger
 from .registry import (LINEAGE_FILE, Version, check_name, check_reason, open_store, policy_keys,
     publish, refuse_conflict, refuse_incomplete, refuse_stranger, resolve, settle, settle_all)
-from .approval import (TRIES, Matter, check_why, last_move, named_evidence, open_change, own_word, pinned_key, pinned_policy,
+from .approval import (TRIES, Matter, check_why, last_move, named_evidence, open_change, own_waivers, own_word, pinned_key, pinned_policy,
     refuse_decided, refuse_never, refuse_waiver, show_word, verified_run)
 
 # %% ../nbs/11b_inbox.ipynb #cb54b99c
@@ -406,6 +406,7 @@ def about_change(book, w:Word)->Matter:
 def refuse_said(m:Matter, w:Word)->None:
     "Raise where a word would change nothing, or takes back what was never said"
     old = own_word(m)
+    if w.kind == 'withdraw' and own_waivers(m): return
     if w.kind == 'withdraw' and not old: raise RegistryError(f'{w.person} has said nothing about {m.what} that could be withdrawn.')
     if old and w.kind in ('approve', 'withdraw') and old.kind == w.kind: raise RegistryError(f'{w.person} has said so already: entry {old.seq}.')
 

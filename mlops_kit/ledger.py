@@ -15,7 +15,7 @@ __all__ = ['CONTINUED', 'BOUND', 'PINS', 'KNOWN', 'MOST_ENTRIES', 'PAUSE', 'Chai
            'ledger_run', 'ledger_names', 'make_ledger', 'pin_of', 'is_public', 'is_pin', 'open_pin', 'put_pin',
            'Reading', 'Ledger', 'read_ledger', 'ledger', 'signed_entry', 'require_fit', 'moved', 'append',
            'found_ledger', 'turned', 'write_entry', 'lost', 'pin', 'mark_done', 'is_there', 'is_same', 'what_became_of',
-           'what_is_gone', 'on_the_way', 'stands', 'follow', 'project']
+           'what_is_gone', 'is_hollow', 'not_carried', 'on_the_way', 'stands', 'follow', 'project']
 
 # %% ../nbs/08_ledger.ipynb #439f61a9
 import json, re, tempfile, time, uuid
@@ -82,6 +82,8 @@ def faults(
     if e.previous != chain.previous: yield 'it does not continue the entry before'
     if e.at < chain.at: yield 'it is dated before the entry before'
     if len(e.reason.encode()) > MOST_REASON: yield f'its reason is longer than {MOST_REASON} bytes'
+    if not all(o is None or is_identity(o) for o in (e.base, e.target)): yield 'its target is no version'
+    if e.evidence is not None and not is_ref(e.evidence): yield 'its evidence is none'
     yield from move_faults(e, chain)
     yield from pin_faults(e, chain, pin)
     yield from signature_faults(e, chain, pin)
@@ -115,7 +117,8 @@ def held(chain:Chain, e:Entry)->bool:
 def pin_faults(e:Entry, chain:Chain, pin:dict=None): # Iterator of reasons
     "Say why an entry does not stand under the pinned policy"
     if e.kind == 'policy' and (pin is None or pin['digest'] != e.policy): yield 'the policy that it pins is missing or changed'
-    if e.kind in ('promote', 'rollback') and e.policy != (chain.pin or {}).get('digest', ''): yield 'it was not decided under the pinned policy'
+    if e.kind in ('promote', 'rollback') and not chain.pin: yield 'no policy is pinned that it could be decided under'
+    elif e.kind in ('promote', 'rollback') and e.policy != chain.pin['digest']: yield 'it was not decided under the pinned policy'
 
 # %% ../nbs/08_ledger.ipynb #37f69f75
 def signature_faults(e:Entry, chain:Chain, pin:dict=None): # Iterator of reasons
@@ -536,7 +539,16 @@ def what_is_gone(
 )->str: # '' where nothing is
     "Name what an entry rests on and is no longer in the store"
     if not is_there(led, e.target): return f'version {e.target["version"]} is gone'
-    return 'its evidence is gone' if e.kind == 'promote' and not has_evidence(led.store, e.evidence) else ''
+    return 'its evidence is gone' if is_hollow(led, e) else ''
+
+def is_hollow(
+    led:Ledger,
+    e:Entry, # That holds an alias
+)->bool:
+    "Tell whether an entry promotes on evidence that the store does not keep"
+    return e.kind == 'promote' and not has_evidence(led.store, e.evidence)
+
+def not_carried(led, e, missing)->str: return f'conflict: entry {e.seq} of the ledger of `{led.name}` cannot be carried out: {missing}'
 
 # %% ../nbs/08_ledger.ipynb #bc96b5ac
 def on_the_way(
@@ -558,7 +570,8 @@ def stands(
     shown = f'the alias `{alias}` of `{led.name}` ' + (f'is at version {at}' if at else 'is gone')
     if not head: return 'ok' if at is None else f'conflict: {shown}, but its ledger has no entry for it', None, False
     done, where = head.digest in chain.done, f'entry {head.seq} of its ledger'
-    if now_at and is_same(now_at, head.target): found = 'ok'
+    if not done and is_hollow(led, head) and is_there(led, head.target): found = not_carried(led, head, 'its evidence is gone')
+    elif now_at and is_same(now_at, head.target): found = 'ok'
     elif at in on_the_way(chain, alias): found = 'behind'
     elif lost := what_became_of(led, head.target): found = f'conflict: version {head.target["version"]} of `{led.name}`, which holds `{alias}` by {where}, {lost}'
     else: found = f'conflict: {shown}, but {where} ({head.decision}) says version {head.target["version"]}'
@@ -571,7 +584,7 @@ def follow(
 )->str: # 'moved', or a sentence that starts with 'conflict'
     "Set the alias to what was decided, and again where somebody decided meanwhile"
     while True:
-        if missing := what_is_gone(led, head): return f'conflict: entry {head.seq} of the ledger of `{led.name}` cannot be carried out: {missing}'
+        if missing := what_is_gone(led, head): return not_carried(led, head, missing)
         try: set_alias(led.store, led.name, head.alias, head.target['version'])
         except RegistryError as e:
             if e.exit_code != EXIT['conflict'] or led.head(head.alias).seq == head.seq: raise

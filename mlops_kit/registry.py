@@ -17,10 +17,11 @@ __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FIL
            'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of',
            'table_record', 'answer_table', 'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys',
            'refuse_stranger', 'settle', 'carry_out', 'plain', 'at_rest', 'settled', 'settle_all', 'make_candidate',
-           'refuse_conflict', 'vacant', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name',
-           'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted',
-           'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve',
-           'alias_version', 'fetch_version', 'fetch_source', 'model_files', 'meant', 'load_verified', 'load']
+           'refuse_conflict', 'vacant', 'hollow', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for',
+           'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole',
+           'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version',
+           'same_version', 'resolve', 'alias_version', 'fetch_version', 'fetch_source', 'model_files', 'meant',
+           'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re, shutil, threading, warnings
@@ -36,7 +37,8 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
 from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
     list_files, listing, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
-from .ledger import MOST_REASON, is_same, find_ledger, holder, is_there, ledger, project, stands
+from .consent import refuse_lockout
+from .ledger import MOST_REASON, is_hollow, is_same, find_ledger, holder, is_there, ledger, pin_of, project, stands
 
 # %% ../nbs/09_registry.ipynb #d5f39552
 @dataclass
@@ -572,9 +574,10 @@ def refuse_stranger(
     key, # `Key` of the person who acts, or None
     seen=None, # The ledger's `Reading`, where it was just read
 )->None:
-    "Raise `PolicyError` where the policy asks for a signature that this person cannot give"
+    "Raise `PolicyError` where the policy asks for a signature that this person cannot give, or the first policy for what nobody could"
     pinned = (seen or book).pinned()
     required = pinned['required'] if pinned else bool(policy and policy.signing.required)
+    if policy and not pinned: refuse_lockout(pin_of(policy, policy_keys(policy)))
     if not required: return
     if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
     if key.keyid not in (pinned['keys'] if pinned else policy_keys(policy)):
@@ -590,7 +593,7 @@ def settle(
     found = project(book, alias, write)
     if not found.startswith('conflict') or not write: return found
     head = book.head(alias)
-    if not head or book.is_done(head): return found
+    if not head or book.is_done(head) or is_hollow(book, head): return found
     lost = get_alias(book.store, book.name, alias) is None and head.base and not is_there(book, head.base)
     return carry_out(book, head) if lost and is_there(book, head.target) else found
 
@@ -677,6 +680,13 @@ def vacant(
     if not head or is_there(book, head.target): return False
     found = holder_of(book.store, book.name, head.alias)
     return not found or found.version == head.target['version']
+
+def hollow(
+    book, # `Ledger`
+    head, # `Entry` that holds an alias, or None
+)->bool:
+    "Tell whether an alias is held by a promotion that was never carried out, since the evidence that it names is not there"
+    return bool(head) and not book.is_done(head) and is_hollow(book, head)
 
 def pin_first(
     book, # `Ledger`
@@ -1009,10 +1019,11 @@ def meant(
     if isinstance(ref, Version): return same_version(ref, meant(ref.ref, store))
     name, number, alias = read_ref(ref)
     book = ledger(store, name)
-    state, target = 'ok', None
-    if alias: state, head, _ = stands(book, alias)
+    state, target, done = 'ok', None, True
+    if alias: state, head, done = stands(book, alias)
     target = (head and head.target) if alias else target_of(book, number)
     if not target: raise not_found(book, number, alias)
+    if not done and head and is_hollow(book, head): raise EvidenceError(f'{plain(state)}.', f'`mlops-kit rollback {name}` goes back to the version before.', exit_code=EXIT['conflict'])
     version = Version(name, **target) if alias and state == 'ok' else open_version(book, target, lineage=False)
     if state.startswith('conflict'): warnings.warn(f'{plain(state)}; loaded is version {version.version}, as the ledger says.', stacklevel=3)
     return version

@@ -106,6 +106,14 @@ def test_the_same_person_never_counts_twice_even_with_two_keys(world):
     assert waits(world).reasons[0].startswith('1 of 2 approvals: Ben Ode; Cy Moe (owner), Dee Fox (risk) could')
 
 
+def test_a_name_that_looks_the_same_is_the_same_person(world):
+    for i, name in enumerate(['Ben \u200b ODE', 'Ben Ｏde']): world.person(name, f'x{i}')
+    for by in ('benrisk', 'cyowner'): world.says('approve', by, 'tiny', policy=world.policy)
+    assert world.change().exit_code == 0
+    for by in ('benrisk', 'benx0', 'benx1'): world.says('approve', by)
+    assert waits(world).reasons[0].startswith('1 of 2 approvals')
+
+
 def test_said_twice_is_said_once(world):
     first, again = (world.says('approve', 'benrisk') for _ in range(2))
     assert first.entry['seq'] == again.entry['seq'] and 'nothing was written' in again.lines[-1]
@@ -162,6 +170,7 @@ def test_a_version_whose_author_nobody_knows_is_approved_by_nobody(tmp_path, mon
     world = small(tmp_path, monkeypatch, UNSIGNED, sign=False)
     with pytest.raises(PolicyError, match='nobody can tell who its author is'): world.says('approve', 'benrisk', 'tiny/1')
     assert world.promote('tiny/1').exit_code == 5
+    assert repr(world.history()).count('(unsigned)') == 2 # The policy and the registration
 
 
 def test_a_key_that_is_pinned_after_the_registration_still_says_who_the_author_is(tmp_path, monkeypatch):
@@ -437,6 +446,58 @@ def test_a_waiver_given_twice_is_there_once(world):
     assert first.entry['seq'] == again.entry['seq']
 
 
+def test_a_waiver_is_taken_back_with_the_rest_of_a_person_s_word(world):
+    from mlops_kit.promotion import status
+    for by in ('cyowner', 'deerisk'): world.says('waive', by, 'tiny/2', gate='performance', reason='a pilot', until=SOON)
+    world.says('approve', 'benrisk', 'tiny/2')
+    a = world.says('withdraw', 'deerisk', 'tiny/2') # Dee said nothing else
+    assert any(f'Dee Fox (entry {a.entry["seq"] - 2}) does not count: Dee Fox took it back' in o for o in a.lines)
+    waits(world, 'tiny/2') # Cy still answers for it
+    a = world.says('withdraw', 'cyowner', 'tiny/2')
+    assert world.says('withdraw', 'cyowner', 'tiny/2').entry['seq'] == a.entry['seq']
+    d = world.promote('tiny/2')
+    assert d.exit_code == 1 and any('took it back' in o for o in d.reasons) and 'fail, waived' not in repr(d)
+    assert 'is waived' not in status('tiny', store=world.store).models[0].waits
+    world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON) # The same again
+    world.says('approve', 'cyowner', 'tiny/2')
+    goes(world, 'tiny/2')
+
+
+def test_withdrawing_about_a_way_back_leaves_waivers_alone(world):
+    world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON)
+    forge(world, 'withdraw', 'cyowner', n=2, decision='withdrawn', evidence=None)
+    assert world.promote('tiny/2').exit_code == 5
+
+
+def test_a_person_s_last_waiver_of_a_gate_counts(world, monkeypatch):
+    import mlops_kit.promotion as promotion
+    today = now()[:10]
+    for until in (SOON, today): world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=until)
+    d = world.promote('tiny/2')
+    assert (d.exit_code, [w['why'][:24] for w in d.waivers]) == (5, ['Cy Moe gave another one ', '']) and f'by Cy Moe until {today}' in repr(d)
+    a = promotion.open_attempt('tiny/2', 'champion', world.policy, world.store)
+    monkeypatch.setattr(promotion, 'now', lambda: f'{date.fromisoformat(today) + timedelta(days=1)}T00:00:00Z')
+    assert promotion.lifted(promotion.waivers_of(a)) == {} # The longer one does not come back
+
+
+def test_a_waiver_does_not_bring_back_what_was_rolled_back(world):
+    import mlops_kit
+    waive = lambda: world.says('waive', 'cyowner', 'tiny/2', gate='performance', reason='a pilot', until=SOON)
+    agree = lambda: [world.says('approve', by, 'tiny/2') for by in ('benrisk', 'cyowner')]
+    waive(), agree(), goes(world, 'tiny/2')
+    assert world.rollback(reason='late again').exit_code == 0
+    world.judge('tiny/2')
+    agree()
+    d = world.promote('tiny/2')
+    assert d.exit_code == 1 and any('before the alias last moved' in o for o in d.reasons)
+    forge(world, 'promote', 'ana', n=2, base=world.book().head('champion').target, decision='promoted')
+    assert [f.where for f in mlops_kit.verify('tiny', store=world.store, progress=False).broken if f.what == 'verdict'] == [f'entry {world.book().head("champion").seq}']
+    assert world.rollback(reason='and again').exit_code == 0
+    world.judge('tiny/2')
+    assert waive().lines[-1] != 'it was said before: nothing was written'
+    agree(), goes(world, 'tiny/2')
+
+
 BAD_WORDS = [
     ('approve', dict(ref='tiny/9'), 'known: `1`, `2`, `3`'), ('approve', dict(ref='tony/1'), 'did you mean `tiny`'), ('approve', dict(ref='tiny'), 'names no version'),
     ('approve', dict(to='champio'), 'did you mean `champion`'), ('reject', dict(reason=' '), '`reject` needs a reason'), ('reject', {}, '`reject` needs a reason'),
@@ -496,6 +557,25 @@ def test_nobody_can_lock_everybody_out(tmp_path, monkeypatch):
     for o in (world.folder/'keys').iterdir(): o.unlink()
     with pytest.raises(PolicyError, match='no key lies beside it'): world.change()
     assert [e.kind for e in world.book().entries()] == ['policy', 'register']
+
+
+@pytest.mark.parametrize('how', ['register', 'adopt', 'make_inbox', 'promote'])
+def test_rules_that_nobody_could_meet_are_not_the_first_ones(tmp_path, monkeypatch, how):
+    "A change of them would need as many people as they ask for: whoever began alone would stay locked out"
+    world = World(tmp_path/'world').furnish()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    if how == 'adopt': world.log()
+    if how == 'promote': world.register(policy=None)
+    world.policy.write_text(policy_of(required=1))
+    act = (lambda: world.promote('tiny/1')) if how == 'promote' else getattr(world, how)
+    with pytest.raises(PolicyError, match='asks 1 person to agree to `champion`, and the keys beside it are of 1, of whom the author does not count'): act()
+    assert not world.book().pinned() and (how != 'register' or world.alias('candidate') is None)
+    world.person('Cy Moe', 'owner')
+    with pytest.raises(PolicyError, match='the role `risk`, and no key'): act()
+    world.person('Ben Ode', 'risk')
+    if how != 'promote':
+        act()
+        assert len(world.book().pinned()['keys']) == 3
 
 
 def test_without_approvals_keys_change_by_command_alone(tmp_path, monkeypatch):
@@ -756,6 +836,20 @@ def test_status_names_the_next_command(world):
     assert stands() == ('version 3 was judged and not promoted', 'mlops-kit promote tiny/3 --policy policy.yaml')
     goes(world)
     assert status('tiny', store=world.store).models[0].waits == 'nothing'
+
+
+def test_status_says_who_waits_on_the_way_to_another_alias(tmp_path, monkeypatch):
+    world = small(tmp_path, monkeypatch, POLICY.replace('{champion: {gates: [performance]}}', '{champion: {gates: [performance]}, challenger: {gates: [performance], approvals: {required: 1}}}'))
+    stands = lambda: (o := world.status().models[0]).waits and (o.waits.rpartition('; for ')[2], o.next)
+    assert world.promote('tiny/1').exit_code == 0
+    world.register()
+    assert stands() == ('version 2 was not judged yet', 'mlops-kit gate tiny/2 --data … --policy policy.yaml')
+    world.judge('tiny/2', to='challenger')
+    assert stands() == ('`challenger`: version 2 waits for approval: 0 of 1 approvals; Ben Ode (risk) could', 'mlops-kit approve tiny/2 --to challenger')
+    world.says('reject', 'benrisk', 'tiny/2', to='challenger', reason='too slow')
+    assert stands() == ('`challenger`: version 2 is rejected by Ben Ode: too slow (entry 5)', 'mlops-kit withdraw tiny/2 --to challenger')
+    world.says('approve', 'benrisk', 'tiny/2', to='challenger')
+    assert world.promote('tiny/2', to='challenger').exit_code == 0 and world.status().models[0].waits == 'version 2 was not judged yet'
 
 
 def test_status_shows_what_is_waived(world):

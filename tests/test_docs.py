@@ -58,3 +58,11 @@ def test_every_variable_that_is_read_is_documented():
     read = set(re.findall(r"\benv(?:iron)?(?:\.get|\.setdefault)?[(\[]'([A-Z][A-Z_]+)'", text)) | set(re.findall(r'MLOPS_KIT_[A-Z_]+', text))
     ours = {'FORCE_COLOR', 'CLICOLOR_FORCE', 'CLICOLOR'} # named beside NO_COLOR
     assert {'MLOPS_KIT_KEY', 'NO_COLOR', 'MLFLOW_TRACKING_URI'} <= read and read - set(VARIABLES) - ours - {'TERM', 'MLOPS_KIT_'} <= set(), read - set(VARIABLES)
+
+
+def test_each_test_that_the_guarantees_name_is_there():
+    rows = [o.split('|')[3] for o in (ROOT/'docs/guarantees.md').read_text().splitlines() if '`tests/' in o and o.startswith('|')]
+    named = [(path, said) for row in rows for path, rest in re.findall(r'`(tests/[\w/.]+)`((?:(?!`tests/).)*)', row) for said in re.findall(r'\*([^*]+)\*', rest) or ['']]
+    plain = lambda said: re.sub(r"[^a-z0-9 ]", '', said.lower()).strip().replace(' ', '_')
+    tests = {path: re.findall(r'^def (?:test_)?(\w+)', (ROOT/path).read_text(), re.M) for path, _ in named}
+    assert len(named) > 40 and [o for o in named if not any(plain(o[1]) in t for t in tests[o[0]])] == []

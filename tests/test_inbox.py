@@ -241,6 +241,19 @@ def test_what_was_signed_last_counts_in_whichever_order_it_comes(office, monkeyp
     assert office.as_('pia').promote('tiny/1').decision == 'waiting for approval'
 
 
+def test_a_waiver_is_taken_back_from_outside(office):
+    office.hands_in_version(upside_down=True)
+    assert len(office.receives().taken) == 1
+    office.judged('tiny/2')
+    for kind, kw, counts in [('waive', dict(gate='performance', until=SOON, reason='a pilot'), True), ('withdraw', {}, False)]:
+        office.hands_in('ben', kind, 'tiny/2', **kw)
+        assert [(e.kind, e.actor) for e in office.receives().taken] == [(kind, 'Ben Ode')]
+        d = office.as_('pia').promote('tiny/2')
+        assert d.exit_code == (5 if counts else 1) and any('took it back' in o for o in d.reasons) != counts
+    office.hands_in('ben', 'withdraw', 'tiny/2')
+    refused(office, 'has said so already')
+
+
 def test_a_changed_policy_is_agreed_to_from_outside(office):
     from mlops_kit.approval import change_policy
     office.policy.write_text(TEAM.replace('min: 0.6', 'min: 0.7'))

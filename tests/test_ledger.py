@@ -336,6 +336,8 @@ def test_nothing_is_carried_out_without_its_evidence(tiny):
     tiny.promote(1, evidence=dict(run_id='f'*32, digest=digest('x')))
     assert 'its evidence is gone' in lg.project(tiny.led, 'champion')
     assert st.get_alias(tiny.store, 'tiny', 'champion') is None
+    st.set_alias(tiny.store, 'tiny', 'champion', 1) # Whoever wrote it helps it along
+    assert 'its evidence is gone' in lg.project(tiny.led, 'champion') and not tiny.led.is_done(tiny.led.head('champion'))
 
 
 def test_looking_writes_nothing(tiny):
@@ -345,6 +347,17 @@ def test_looking_writes_nothing(tiny):
 
 
 # Who wins
+
+def test_before_a_policy_is_pinned_nothing_is_promoted(store_uri):
+    store = st.connect(store_uri)
+    led, v = lg.ledger(store, 'free'), dict(version=1, model_id='m', created=1, manifest='a'*64)
+    first = led.append('register', 'candidate', v, base=None, decision='registered')
+    for policy in ('', None, 'a'*64):
+        with pytest.raises(RegistryError, match='no policy is pinned'): led.append('promote', 'candidate', dict(v, version=2), base=first.target, decision='promoted', evidence=dict(run_id='r', digest='d'), policy=policy)
+    e = lg.signed_entry(lg.Entry(0, 'promote', 'free', 'champion', None, v, 'promoted', dict(run_id='r', digest='d'), ''), led.read().chain, {})
+    assert st.log_param_once(store, led.run_id, 'seq-000002', canonical(e.body).decode())
+    assert 'no policy is pinned' in led.entries(all=True)[1].void and led.head('champion') is None
+
 
 def test_of_several_writers_one_wins(tiny):
     others = [lg.Ledger(st.connect(tiny.store.address), 'tiny', tiny.led.run_id) for _ in range(4)]

@@ -1,4 +1,5 @@
 "Promotion and rollback: refused with a reason, safe to repeat, and safe to kill at any write."
+import time
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,104 @@ def test_evidence_that_was_changed_in_the_store_does_not_count(world, path):
     assert whole(world) == 1
 
 
+def copied_evidence(world, of, **labels):
+    "What a stranger can do: put a copy of evidence on top, or something that only bears its labels"
+    from mlops_kit.evidence import evidence_experiment
+    from mlops_kit.store import download_artifacts, log_batch, log_param_once, start_run, upload
+    whole, said = not labels, dict(evidence=of.digest, policy=of.policy, alias='champion', run=of.run, signed_by='Ana Silva') | labels
+    run = start_run(world.store, evidence_experiment('tiny'), 'on top')
+    log_batch(world.store, run, said)
+    if whole: upload(world.store, run, download_artifacts(world.store, of.run_id, '', world.folder/'copy'))
+    log_param_once(world.store, run, 'manifest', of.manifest)
+    return run
+
+
+def test_what_a_stranger_puts_on_top_of_the_evidence_blocks_nobody(world):
+    from mlops_kit.evidence import find_evidence
+    from mlops_kit.promotion import history, status
+    from mlops_kit.registry import resolve
+    from mlops_kit.store import upload
+    v, policy = resolve('tiny/3', world.store), world.book().pinned()
+    true = find_evidence(world.store, v.manifest, policy['digest'], 'champion', 'tiny')
+    for labels in (dict(evidence='0'*64), dict(signed_by='Eve')): run = copied_evidence(world, true, **labels)
+    for junk in ('not json', '[]', '{"exit_code": 1}', '{"decision": "blocked", "exit_code": 1, "reasons": [1], "version": {}, "verdicts": {}, "alias": "champion", "at": ""}'):
+        (world.folder/'decision.json').write_text(junk)
+        upload(world.store, run, world.folder/'decision.json')
+        assert status('tiny', store=world.store).exit_code == 0 and history('tiny', all=True, store=world.store).refused == []
+    d = world.promote('tiny/3')
+    assert (d.decision, d.evidence['run_id']) == ('promoted', true.run_id) and whole(world) == 3
+
+
+@pytest.mark.parametrize('said', ['by its label', 'by itself too'])
+def test_evidence_is_laid_nowhere_but_into_the_folder_of_runs(world, said):
+    "Its label names a folder: whoever may write labels must not choose where files land on the machine of who promotes"
+    from mlops_kit.evidence import find_evidence, open_envelope, signed_statement, statement_digest
+    from mlops_kit.registry import resolve
+    from mlops_kit.store import download_artifacts, upload
+    true = find_evidence(world.store, resolve('tiny/3', world.store).manifest, alias='champion', name='tiny')
+    folder = Path(download_artifacts(world.store, true.run_id, '', world.folder/'made'))
+    mark = true.digest
+    if said != 'by its label':
+        for p in (folder/'run.json', folder/'performance'/'verdict.json'): p.write_text(p.read_text().replace(true.run, '../escaped'))
+        (folder/'statement.json').unlink()
+        mark = statement_digest(open_envelope(signed_statement(folder))[1])
+    run = copied_evidence(world, true, evidence=mark, run='../escaped')
+    upload(world.store, run, folder)
+    world.store.client.delete_run(true.run_id)
+    with pytest.raises(EvidenceError, match='is labelled as run'): world.promote('tiny/3')
+    assert not (world.folder/'escaped').exists()
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_other_model(world):
+    from mlops_kit.promotion import status
+    from mlops_kit.store import create_model
+    for name, place in [('no-ledger', None), ('nowhere', 'mlflow-artifacts:/mlops_kit/ledger/' + '0'*32)]: world.store.client.create_experiment(f'mlops_kit/ledger/{name}', artifact_location=place)
+    found = status(store=world.store)
+    assert [o.model for o in found.models] == ['no-ledger', 'nowhere', 'tiny'] and found.exit_code == 0 and found.models[2].champion['version'] == 1
+    assert all('its ledger cannot be read' in o.waits for o in found.models[:2])
+    create_model(world.store, 'nowhere')
+    assert status(store=world.store).exit_code == 6
+
+
+def test_a_history_is_shown_in_lines_of_its_own(world):
+    world.book().append('note', None, None, base=None, decision='x', reason='a\n2026-11-30 9 promote champion\x1b[2K')
+    assert '�2026-11-30 9 promote champion�[2K' in repr(world.history()) and '\x1b' not in repr(world.history(all=True))
+
+
+def test_a_copy_of_older_evidence_does_not_hide_newer(world, monkeypatch):
+    "Who wants a version promoted lays the verdict of the morning on top of that of noon"
+    from mlops_kit.evidence import find_evidence
+    from mlops_kit.registry import resolve
+    v = resolve('tiny/3', world.store)
+    morning = find_evidence(world.store, v.manifest, alias='champion', name='tiny')
+    flights().assign(hour=lambda d: d.hour + [0, 1, 0, 1]*3, late=lambda d: 1 - d.late).to_parquet(world.data)
+    time.sleep(1.1)
+    noon = world.judge('tiny/3')
+    copy = copied_evidence(world, morning)
+    assert find_evidence(world.store, v.manifest, alias='champion', name='tiny').run_id == copy # By what the labels say
+    d = world.promote('tiny/3')
+    assert (d.decision, d.exit_code, d.evidence['run_id']) == ('blocked', 1, noon.run_id)
+
+
+def test_a_promotion_written_by_hand_on_no_evidence_is_never_carried_out(world):
+    import mlops_kit
+    from mlops_kit.ledger import identity
+    from mlops_kit.registry import resolve
+    book, two, one = world.book(), resolve('tiny/2', world.store), resolve('tiny/1', world.store)
+    nowhere = lambda v, base: book.append('promote', 'champion', v, base=identity(base), decision='promoted', evidence=dict(run_id='0'*32, digest='0'*64), policy=book.pinned()['digest'])
+    e = nowhere(two, one)
+    assert world.promote('tiny/2').exit_code == 6
+    with pytest.raises(EvidenceError, match='is never carried out') as refused: world.reconcile()
+    assert (refused.value.exit_code, world.alias(), world.status().exit_code, world.status().models[0].next) == (6, 1, 6, 'mlops-kit rollback tiny')
+    d = world.rollback(reason='nobody judged that')
+    assert (d.decision, d.version['version'], d.base['version']) == ('rolled back', 1, 2) and world.status().exit_code == 0 and world.alias() == 1
+    nowhere(two, one)
+    world.judge('tiny/3')
+    assert world.promote('tiny/3').decision == 'promoted' and world.alias() == 3
+    broken = mlops_kit.verify('tiny', store=world.store, progress=False).broken
+    assert {(f.where, f.what) for f in broken} >= {(f'entry {e.seq}', 'verdict')} and not [f for f in broken if f.what in ('alias', 'chain', 'files')]
+
+
 def test_a_model_file_that_was_changed_is_not_promoted(world):
     from mlops_kit.registry import resolve
     model_id = resolve('tiny/3', world.store).model_id
@@ -236,9 +335,11 @@ def test_a_policy_that_asks_for_approval_guards_itself(world):
     strict = world.folder/'policy.yaml'
     strict.write_text(POLICY.replace('gates: [performance]', 'gates: [performance], approvals: {required: 1}'))
     world.judge('tiny/3')
+    with pytest.raises(PolicyError, match='asks 1 person to agree to `champion`, and the keys beside it are of 1, of whom the author'): world.promote('tiny/3')
+    world.person('Ben Ode')
     d = world.promote('tiny/3')
     assert (d.decision, d.exit_code) == ('waiting for approval', 5)
-    assert d.reasons[0].startswith('0 of 1 approvals; no pinned key could') and 'the policy was changed' in d.reasons[-1]
+    assert d.reasons[0].startswith('0 of 1 approvals; Ben Ode could') and 'the policy was changed' in d.reasons[-1]
     assert world.book().pinned()['text'] == strict.read_text()
     strict.write_text(POLICY)
     d = world.promote('tiny/3')

@@ -156,8 +156,19 @@ def test_a_model_is_loaded_by_the_ledger_not_by_the_alias(world):
 def test_what_was_decided_is_loaded_before_the_alias_moved(world):
     from mlops_kit.registry import load
     book, v = world.book(), world.register(upside_down=True)
-    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=dict(run_id='r', digest='d'), policy=book.pinned()['digest'])
+    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=world.judge(v.ref).ref, policy=book.pinned()['digest'])
     assert world.alias() is None and answers(load('tiny@champion', world.store)) == answers(fitted(True))
+
+
+@pytest.mark.parametrize('by_hand', [False, True])
+def test_a_promotion_on_evidence_that_is_nowhere_is_not_loaded(world, by_hand):
+    from mlops_kit.registry import load
+    from mlops_kit.store import set_alias
+    book, v = world.book(), world.register(upside_down=True)
+    book.append('promote', 'champion', v, base=None, decision='promoted', evidence=dict(run_id='0'*32, digest='d'), policy=book.pinned()['digest'])
+    if by_hand: set_alias(world.store, 'tiny', 'champion', v.version)
+    with pytest.raises(EvidenceError, match='cannot be carried out: its evidence is gone') as e: load('tiny@champion', world.store)
+    assert e.value.exit_code == 6 and not book.is_done(book.head('champion'))
 
 
 @pytest.mark.parametrize('forged', ['x', None])
@@ -176,6 +187,28 @@ def test_what_was_forged_is_not_loaded(world, forged):
     for find in (load, resolve):
         with pytest.raises(RegistryError, match='alias of `tiny` `champion` is unknown'): find('tiny@champion', world.store)
     assert answers(load('tiny@candidate', world.store)) == answers(fitted(True))
+
+
+@pytest.mark.parametrize('field, value', [('manifest', 'FOLDER'), ('manifest', '../'*9), ('manifest', 'A'*64), ('version', '1')])
+def test_a_forged_name_of_files_reaches_no_other_folder(tmp_path, monkeypatch, field, value):
+    "Downloads are kept under the manifest's digest, and what does not fit there is removed"
+    from mlops_kit.evidence import canonical
+    from mlops_kit.ledger import Entry, signed_entry
+    from mlops_kit.registry import load
+    from mlops_kit.store import log_param_once
+    world = World(tmp_path/'world').furnish()
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.delenv('MLOPS_KIT_KEY', raising=False)
+    v, mine = world.register(policy=None), tmp_path/'mine'
+    mine.mkdir()
+    book = world.book()
+    chain, head = book.read().chain, book.head('candidate')
+    for kind, alias, base in [('register', 'candidate', head.target), ('approve', 'champion', None)]:
+        e = Entry(0, kind, 'tiny', alias, base, head.target | {field: str(mine) if value == 'FOLDER' else value}, 'registered')
+        assert log_param_once(world.store, book.run_id, f'seq-{chain.seq:06d}', canonical(signed_entry(e, chain, {}).body).decode())
+        assert book.read().all[-1].void == 'its target is no version'
+        chain = book.read().chain
+    assert answers(load('tiny@candidate', world.store)) == answers(fitted()) and mine.exists() and len(world.history(all=True).rows) == 3
 
 
 def test_loading_again_costs_a_look_at_the_ledger(world, monkeypatch):

@@ -193,9 +193,10 @@ def test_a_longer_history_costs_no_more_questions(store_uri, tmp_path, monkeypat
     store, asked, real = connect(store_uri), [], Store.call
     monkeypatch.setattr(Store, 'call', lambda self, *args, **kwargs: asked.append(1) or real(self, *args, **kwargs))
     book, base, counts = ledger(store, 'long', create=True), None, []
+    book.pin(text := POLICY.replace('model: tiny', 'model: long').replace('required: true', 'required: false'), {})
     for n in range(1, 31):
         target = dict(version=n, model_id=f'm-{n:032x}', created=n, manifest=digest(str(n)))
-        book.append('promote', 'champion', target, base=base, decision='promoted', evidence=dict(run_id=f'{n:032x}', digest=digest(f'e{n}')), policy='')
+        book.append('promote', 'champion', target, base=base, decision='promoted', evidence=dict(run_id=f'{n:032x}', digest=digest(f'e{n}')), policy=digest(text))
         base = target
         if n in (10, 30):
             asked.clear()

@@ -89,13 +89,13 @@ class World:
         from mlops_kit.adoption import adopt
         return adopt(self.name, **dict(policy=self.policy, store=self.store) | kwargs)
 
-    def judge(self, ref, policy=None):
+    def judge(self, ref, policy=None, to='champion'):
         "What `run_gates` does, without processes of its own"
         from mlops_kit.evidence import store_evidence
         from mlops_kit.gates import judge_gate
         from mlops_kit.runner import prepared
         policy, store = policy or self.policy, self.store
-        folder, gates = prepared(ref, self.data, policy, self.runs, 'champion', None, store)
+        folder, gates = prepared(ref, self.data, policy, self.runs, to, None, store)
         for gate, notebook in gates.items():
             judge_gate(gate, ref, str(self.data), str(policy), str(self.runs), run=folder/'run.json').save(self.runs)
             shutil.copyfile(notebook, folder/gate/'executed.ipynb')
