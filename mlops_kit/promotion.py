@@ -1090,15 +1090,16 @@ def people_wait(
     lifts, t = lifted(waivers(entries, topic, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
     if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}'
     gates = [g for g in gates_said(book.store, found.run_id) if g['gate'] in (*stage.gates, 'evidence')]
-    if no := [g for g in gates if g['status'] not in LETS_THROUGH and (g['status'] == 'error' or g['gate'] not in lifts)]: return None if refused['exit_code'] else refused_by(no, ref, who)
+    if no := [g for g in gates if g['status'] not in LETS_THROUGH and (g['status'] == 'error' or g['gate'] not in lifts)]: return refused_by(no, ref, who, refused)
     if not t.enough: return f'{who} waits for approval: {tally_lines(t)[0]}', f'mlops-kit approve {ref}'
     if refused['exit_code']: return f'{who} was judged and not promoted', f'mlops-kit promote {ref} --policy policy.yaml'
 
-def refused_by(no, ref, who)->tuple: # What waits, what to type next
-    "Say that gates refuse a version that nobody asked to promote yet"
+def refused_by(no, ref, who, refused)->tuple: # What waits, what to type next
+    "Say that gates refuse a version, whether or not somebody asked to promote it"
     again = all(g['status'] in ('error', 'inconclusive') for g in no)
     then = f'mlops-kit gate {ref} --data … --policy policy.yaml' if again else f'mlops-kit register MODEL {ref.split("/")[0]} --train … --target …'
-    return f'{who} is blocked: {"; ".join(says_no(g) for g in no)}', then
+    said = refused['reasons'] if refused['exit_code'] else map(says_no, no)
+    return f'{who} is {refused["decision"] or "blocked"}: {"; ".join(said)}', then
 
 def other_rules(ref, who, found, refused)->tuple: # None where nobody waits
     "Say who waits where the evidence was made under a policy that is not pinned"

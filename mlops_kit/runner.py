@@ -341,7 +341,7 @@ def run_all(
     parameters = dict(version=ref, data=data, policy=str(folder/'policy.yaml'), out=str(folder.parent), run=str(folder/'run.json'))
     found = {}
     def one(name): return name, verdict_of(run, name, folder/name, start_gate(gates[name], folder/name, parameters, timeout, also))
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(gates), desc='gates', unit='gate', file=sys.stderr, disable=not progress, leave=False) as bar:
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(gates), desc='gates', file=sys.stderr, disable=not progress, leave=False) as bar:
         for job in as_completed([pool.submit(one, name) for name in gates]):
             name, found[name] = job.result()
             bar.set_postfix_str(f'{name}: {found[name].status}')

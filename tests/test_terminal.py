@@ -195,6 +195,7 @@ def test_a_version_that_its_gates_refuse_waits_for_nobody(tmp_path, monkeypatch)
     why = o.gates[0]['why']
     assert (o.waits, o.next) == (f'version 1 is blocked: performance says fail: {why}', 'mlops-kit register MODEL tiny --train … --target …')
     assert 'blocked    version 1 is blocked: performance says fail\n' in shown and ' '.join(shown.split()).count(' '.join(why.split())[:30]) == 1
+    assert world.promote('tiny/1').exit_code == 1 and (now()[0].waits, now()[0].next) == (o.waits, o.next)
     world.register()
     world.judge('tiny/2')
     o, shown = now()
