@@ -430,8 +430,9 @@ def init(a):
     texts = start_of(a)
     said = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
     key, public = new_key(Path('keys'), a.person, a.role) # it may be refused, and then nothing else is written
-    files = {p: new_file(Path(p), text) for p,text in texts.items()} | {str(public): 'written'}
-    return Begun(files, [*said, key], f'mlops-kit register MODEL {a.name} --train {a.train or "…"} --target {a.target} --policy policy.yaml')
+    files = {p: new_file(Path(p), text) for p,text in texts.items()}
+    then = f'mlops-kit register MODEL {a.name} --train {a.train or "…"} --target {a.target} --policy policy.yaml'
+    return Begun(files, [*said, key, f'{public} written'], then*(files['policy.yaml'] == 'written')) # Who comes later makes a key
 
 def new_file(path, text)->str: # What became of it
     "Write a file unless it exists"
