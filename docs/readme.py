@@ -9,8 +9,8 @@ from traitlets.config import Config
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def readme():
-    nb = nbformat.read(ROOT/'nbs/index.ipynb', 4)
+def readme(path=ROOT/'nbs/index.ipynb'):
+    nb = nbformat.read(path, 4)
     nb.cells = [c for c in nb.cells if not re.search(r'^#\|\s*hide\s*$', c.source, re.M)]
     for c in nb.cells:
         if '#| echo: false' in c.source: c.metadata.tags = ['output-only']

@@ -10,7 +10,7 @@ from typing import get_args, get_origin
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = 'contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates', 'selftest', 'runner'
+ROOMS = 'contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates', 'selftest', 'runner', 'dossier'
 
 
 def reasons():

@@ -8,24 +8,29 @@ Docs: https://mlops-kit.github.io/mlops_kit/cli.html.md"""
 
 # %% auto #0
 __all__ = ['OPTIONS', 'COMMON', 'REPORTS', 'ACT', 'READ', 'COMMANDS', 'OWN', 'SHELLS', 'ANSI', 'Plain', 'Parser', 'add_command',
-           'Completion', 'add_completers', 'parser', 'wants_colour', 'coloured', 'folded', 'show', 'open_store', 'tell',
-           'bars', 'given', 'dest', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried', 'approve', 'reject',
-           'withdraw', 'word', 'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted', 'verify',
-           'reconcile', 'status', 'history', 'register', 'demo', 'dossier', 'site', 'init', 'new_file', 'start_of',
-           'inferred', 'workflows', 'ci_here', 'new_gate', 'packaged', 'new_key', 'report_files', 'judged_report',
-           'say_notes', 'plain_warnings', 'code_of', 'json_of', 'run', 'main', 'complain']
+           'with_default', 'Completion', 'add_completers', 'parser', 'wants_colour', 'coloured', 'folded', 'show',
+           'open_store', 'tell', 'bars', 'given', 'dest', 'gate', 'promote', 'rollback', 'replaced_gates', 'tried',
+           'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in', 'inbox', 'receive', 'policy', 'adopt', 'wanted',
+           'verify', 'reconcile', 'status', 'history', 'register', 'demo', 'dossier', 'site', 'Begun', 'init',
+           'new_file', 'start_of', 'inferred', 'workflows', 'ci_here', 'new_gate', 'packaged', 'new_key',
+           'report_files', 'judged_report', 'say_notes', 'plain_warnings', 'code_of', 'Still', 'json_of', 'run', 'main',
+           'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
 import argparse, os, re, sys
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import dataclass
 from shutil import get_terminal_size
 from textwrap import wrap
-from .core import EXIT, MARKS, MlopsKitError, nearest, row_lines, to_json, unknown
+from .core import EXIT, MARKS, MlopsKitError, asdict, nearest, row_lines, to_json, unknown
 from .ci_output import annotations, make_ready, markdown, report_of, tell_github, tell_refusal, write_reports
 
 # %% ../nbs/15_cli.ipynb #e171d05e
 OPTIONS = {
     'version': dict(help='NAME/7 or NAME@alias'),
-    'name': dict(help='the model'),
+    'name': dict(help='the name of the registered model'),
+    'model': dict(help='the folder of a model that MLflow saved'),
+    'run': dict(help='the folder of a run, such as runs/20130901T120000Z-1a2b3c'),
     '--data': dict(help='path, glob, folder or URL of the rows to judge on', metavar='DATA'),
     '--policy': dict(help='the policy file', metavar='FILE'),
     '--to': dict(help='the alias to move', default='champion', metavar='ALIAS'),
@@ -101,7 +106,15 @@ OPTIONS |= {
     '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
     '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
     '--bundle': dict(help='check this bundle, with no store and no network', metavar='FILE')}
-OWN = {(o, '--task'): OPTIONS['--task'] | dict(default=None, help='binary, multiclass or regression; the policy says it, or the model, unless given') for o in ('adopt', 'register')} | {('init', '--gate'): dict(help="write the notebook of a gate of your own instead, or a copy of one of ours", default='', metavar='GATE'), ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N')}
+
+# %% ../nbs/15_cli.ipynb #6f589ab1
+OWN = {
+    ('init', '--gate'): dict(help='write the notebook of a gate of your own instead, or a copy of one of ours', default='', metavar='GATE'),
+    ('gate', '--to'): OPTIONS['--to'] | dict(help='the alias whose gates are asked'),
+    ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N'),
+    ('demo', '--out'): OPTIONS['--out'] | dict(help='where the story is told', default='mlops-kit-demo')}
+for o in ('approve', 'reject', 'withdraw'): OWN[o, '--policy'] = dict(help='it is about this changed policy, of the model that is named alone', metavar='FILE')
+for o in ('adopt', 'register'): OWN[o, '--task'] = OPTIONS['--task'] | dict(default=None, help='binary, multiclass or regression; the policy or the model says it unless given')
 
 # %% ../nbs/15_cli.ipynb #fb3ac4dc
 class Plain(argparse.HelpFormatter):
@@ -110,19 +123,37 @@ class Plain(argparse.HelpFormatter):
 
 class Parser(argparse.ArgumentParser):
     "A parser whose complaint is one line with a hint"
-    def error(self, message):
-        given = [o for o in sys.argv[1:] if not o.startswith('-')][:1]
-        near = nearest(given[0], COMMANDS) if given and given[0] not in COMMANDS else ''
+    def __init__(self, *args, **kwargs): super().__init__(*args, allow_abbrev=False, **kwargs)
+    def error(self, message, near=''):
         hint = f'did you mean `{near}`?' if near else f'`{self.prog} --help` lists what is allowed.'
         sys.exit(complain(f'{message}. Hint: {hint}', EXIT['usage']))
 
+    def parse_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else args
+        if not words: sys.exit(self.print_help(sys.stderr) or EXIT['usage'])
+        if words[0] not in COMMANDS and words[0][:1] != '-': self.error(f'command `{words[0]}` is unknown; known: {", ".join(COMMANDS)}', nearest(words[0], COMMANDS))
+        a, left = self.parse_known_args(words, namespace)
+        if left: self.commands.choices[a.command].refuse(left[0].split('=')[0])
+        return a
+
+    def refuse(self, word):
+        known = [o for p in self._actions for o in p.option_strings if o[:2] == '--']
+        if word[:1] == '-': self.error(f'`{word}` is no option of `{self.prog}`; it takes {", ".join(known)}', next((o for o in known if o.startswith(word)), '') or nearest(word, known))
+        self.error(f'`{word}` is one word too many')
+
+
+# %% ../nbs/15_cli.ipynb #d8a20b2d
 def add_command(subs, name, about, wants, example):
     "Add one command to the parser"
     usage = ' '.join([f'mlops-kit {name}', *(f'[{o[:-1]}]' if o.endswith('?') else o for o in wants if o[0] != '-'), '[option …]'])
     p = subs.add_parser(name, help=about, usage=usage, prog=f'mlops-kit {name}', description=about[0].upper() + about[1:] + '.', epilog=f'example:\n  {example}', formatter_class=Plain)
     for o in wants + COMMON:
         extra, o = dict(nargs='?') if o.endswith('?') else {}, o.rstrip('?')
-        p.add_argument(o, **OWN.get((name, o)) or OPTIONS.get(o, dict(help=f'the {o} folder')) | extra)
+        p.add_argument(o, **with_default(OWN.get((name, o)) or OPTIONS[o]) | extra)
+
+def with_default(option)->dict:
+    "Add to an option's help what it is unless given"
+    return option | dict(help=f'{option["help"]} (default: {option["default"]})') if option.get('default') else option
 
 # %% ../nbs/15_cli.ipynb #f7d6abfe
 SHELLS = 'bash', 'zsh', 'fish'
@@ -161,7 +192,7 @@ def parser()->Parser:
     codes = 'exit codes:\n  0 yes, 1 no, 2 usage or bad input, 3 could not judge,\n  4 inconclusive, 5 approval missing, 6 conflict'
     p = Parser(prog='mlops-kit', description=about, epilog=codes, formatter_class=argparse.RawDescriptionHelpFormatter, usage='mlops-kit COMMAND …')
     p.add_argument('--completion', action=Completion, metavar='SHELL', help='print a script that completes commands: bash, zsh or fish')
-    p.add_argument('-V', action='version', version=__version__, help='print the version')
+    p.add_argument('-V', '--version', action='version', version=__version__, help='print the version')
     subs = p.add_subparsers(dest='command', required=True, metavar="COMMAND", help=argparse.SUPPRESS, parser_class=Parser)
     for name, (about, wants, example) in COMMANDS.items(): add_command(subs, name, about, wants, example)
     p.commands = subs
@@ -361,11 +392,13 @@ def register(a):
 def demo(a):
     "Tell the whole story on real flights"
     from mlops_kit.demo import demo
-    return demo(a.out if a.out != 'runs' else 'mlops-kit-demo', quiet=a.quiet or a.json)
+    return demo(a.out, quiet=a.quiet or a.json)
 
 def dossier(a):
     "Write the page that a reviewer reads"
+    from pathlib import Path
     if a.site or not a.run: return site(a)
+    if not Path(a.run, 'run.json').is_file(): raise unknown('run', a.run, sorted((str(p.parent) for p in Path('runs').glob('*/run.json')), reverse=True), hint='`mlops-kit gate` makes one, in `runs/` unless told otherwise.')
     from mlops_kit.dossier import write_dossier
     return str(write_dossier(a.run))
 
@@ -378,6 +411,16 @@ def site(a):
     for name, why in built.unread.items(): complain(f'`{name}`: {why.rstrip(".")}.', built.exit_code)
     return built
 
+# %% ../nbs/15_cli.ipynb #96279987
+@dataclass
+class Begun:
+    "What `init` wrote, what it left, and what comes next"
+    files: dict # Path to what became of it
+    said: list # Sentences
+    next: str = '' # What to type
+    def to_dict(self): return asdict(self)
+    def __repr__(self): return '\n'.join([*(f'{p} {o}' for p,o in self.files.items()), *self.said, *([f'next: {self.next}'] if self.next else [])])
+
 # %% ../nbs/15_cli.ipynb #3b719b96
 def init(a):
     "Write a policy, a contract, a workflow and a signing key, or a gate; nothing that exists is overwritten"
@@ -385,17 +428,19 @@ def init(a):
     if a.gate: return new_gate(a.gate, Path('promotion_gates'))
     for o in ('name', 'target'): wanted(a, o)
     texts = start_of(a)
-    also = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
-    key = new_key(Path('keys'), a.person, a.role) # it may be refused, and then nothing else is written
-    return '\n'.join([*(new_file(Path(p), text) for p,text in texts.items()), *also, *key])
+    said = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
+    key, public = new_key(Path('keys'), a.person, a.role) # it may be refused, and then nothing else is written
+    files = {p: new_file(Path(p), text) for p,text in texts.items()}
+    then = f'mlops-kit register MODEL {a.name} --train {a.train or "…"} --target {a.target} --policy policy.yaml'
+    return Begun(files, [*said, key, f'{public} written'], then*(files['policy.yaml'] == 'written')) # Who comes later makes a key
 
-def new_file(path, text):
+def new_file(path, text)->str: # What became of it
     "Write a file unless it exists"
     from mlops_kit.core import write_file
     old = path.name.endswith('.schema.json') and path.exists() and path.read_text(encoding='utf-8') != text
-    if path.exists(): return f'{path} {"is of another version: remove it to have it written anew" if old else "exists, left as it is"}'
+    if path.exists(): return 'is of another version: remove it to have it written anew' if old else 'exists, left as it is'
     write_file(path, text)
-    return f'{path} written'
+    return 'written'
 
 # %% ../nbs/15_cli.ipynb #b7c9eb73
 def start_of(a)->dict: # Path to text
@@ -405,9 +450,10 @@ def start_of(a)->dict: # Path to text
     from mlops_kit.registry import check_name
     check_name(a.name)
     table, contract = inferred(a) if a.train else (None, None)
-    policy = policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody'), table.names if table else ())
+    file = f'contracts/{a.name}.odcs.yaml' if table else ''
+    policy = policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody'), table.names if table else (), file)
     files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n'} | workflows(a.name, a.ci or ci_here())
-    return files | ({f'contracts/{a.name}.odcs.yaml': contract} if contract else {})
+    return files | ({file: contract} if file else {})
 
 def inferred(a)->tuple: # `Table` and the contract's text
     "Infer a contract from the training table"
@@ -442,8 +488,8 @@ def new_gate(name, folder):
     from mlops_kit.runner import packaged_gates
     if not (name.isidentifier() and name.isascii()): raise MlopsKitError(f'gate `{name}` needs a name of letters, digits and `_`.', 'try `--gate season`.')
     ours = packaged_gates()/f'{name}.ipynb'
-    said = new_file(folder/f'{name}.ipynb', ours.read_text(encoding='utf-8') if ours.exists() else packaged('gate.ipynb').replace('my_gate', name))
-    return f'{said}\nname `{name}` under `stages` in the policy, and its settings under `gates`'
+    made = new_file(folder/f'{name}.ipynb', ours.read_text(encoding='utf-8') if ours.exists() else packaged('gate.ipynb').replace('my_gate', name))
+    return Begun({str(folder/f'{name}.ipynb'): made}, [f'name `{name}` under `stages` in the policy, and its settings under `gates`'])
 
 def packaged(name):
     "Read a file that ships with the package"
@@ -451,13 +497,13 @@ def packaged(name):
     return (files('mlops_kit')/'data'/name).read_text(encoding='utf-8')
 
 # %% ../nbs/15_cli.ipynb #b8e8564c
-def new_key(folder, person='', role=''):
+def new_key(folder, person='', role='')->tuple: # A sentence, and the public half
     "Make a signing key, unless there is one, and put its public half into `folder`"
     from mlops_kit.evidence import key_path, make_key, public_key_file, read_key
     path = key_path()
     key = read_key(path) if path.exists() else make_key(path, person or os.environ.get('USER', 'somebody'), role)
     whose = f'{key.person} ({key.role})' if key.role else key.person
-    return [f'{path} is the signing key of {whose}: keep it private', f'{public_key_file(key, folder)} written']
+    return f'{path} is the signing key of {whose}: keep it private', public_key_file(key, folder)
 
 # %% ../nbs/15_cli.ipynb #05d756cf
 def report_files(a)->dict: # Format to path, or None
@@ -488,6 +534,12 @@ def code_of(
     return getattr(result, 'exit_code', EXIT['yes'])
 
 # %% ../nbs/15_cli.ipynb #2189b64c
+class Still:
+    "A stream that nobody watches"
+    def __init__(self, stream): self.stream = stream
+    def __getattr__(self, name): return getattr(self.stream, name)
+    def isatty(self): return False
+
 def json_of(result)->str:
     "Write what a command returned as JSON"
     if isinstance(result, int): result = dict(exit_code=result)
@@ -502,7 +554,7 @@ def run(
     a = parser().parse_args(argv)
     plain_warnings()
     make_ready([getattr(a, o, None) for o in ('policy', 'data')], **report_files(a))
-    result = globals()[a.command](a)
+    with redirect_stderr(Still(sys.stderr)) if a.quiet or a.json else nullcontext(): result = globals()[a.command](a)
     report = judged_report(a, result)
     notes = report and write_reports(report, **report_files(a))
     if a.json: print(json_of(result), flush=True)

@@ -818,7 +818,7 @@ TEMPLATE_STAGES = '''stages:                      # an alias, and what stands be
 TEMPLATE_DATA = '''gates:
   contract:
     mode: block              # `warn`: say it, and let the version through
-    # file: contracts/…      # for a version that was registered without a contract
+    {promise}  # for a version that was registered without a contract
 
   data_quality:
     mode: block
@@ -890,6 +890,7 @@ def policy_text(
     target:str, # The column that is predicted
     owner:str, # Who answers for it
     columns=(), # Columns of the training table, for the comments
+    contract:str='', # The contract's file, where there is one
 )->str:
     "Write a commented policy that loads as it is"
     if task not in METRICS: raise unknown('task', task, METRICS, PolicyError, 'give `--task`.')
@@ -897,7 +898,7 @@ def policy_text(
     names = {k: quoted(v) for k,v in dict(model=model, target=target, owner=owner, column=column, other=other).items()}
     metric, bounds = next(iter(CHANCE[task].items()))
     whole = TEMPLATE + TEMPLATE_STAGES + TEMPLATE_DATA + TEMPLATE_GATES + TEMPLATE_REST
-    return whole.format(task=task, metric=metric, bound=bounds['min'], gap=GAPS[task], **names)
+    return whole.format(task=task, metric=metric, bound=bounds['min'], gap=GAPS[task], promise=f'file: {quoted(contract)}' if contract else '# file: contracts/…    ', **names)
 
 # %% ../nbs/01_policy.ipynb #ef4c853e
 def policy_schema()->dict:

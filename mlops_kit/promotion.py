@@ -23,12 +23,13 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
            'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
            'signed_by', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
-           'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'other_rules',
-           'waits_elsewhere', 'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said', 'screen_rows',
-           'screen_lines', 'screen_html', 'status', 'standing_of']
+           'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'refused_by',
+           'other_rules', 'waits_elsewhere', 'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said',
+           'gates_said', 'says_no', 'screen_rows', 'screen_lines', 'screen_html', 'status', 'standing_of']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
+from functools import reduce
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -305,7 +306,7 @@ def shown_age(
     seconds:float, # How long
 )->str:
     "Write a span of time for people"
-    return f'{seconds/86400:.1f} days' if seconds > 86400 else f'{seconds/3600:.1f} hours' if seconds > 3600 else f'{seconds/60:.0f} minutes'
+    return f'{seconds/86400:.1f} days' if seconds > 86400 else f'{seconds/3600:.1f} hours' if seconds > 3600 else f'{seconds/60:.0f} minute{"s"*(round(seconds/60) != 1)}'
 
 # %% ../nbs/12_promotion.ipynb #e0d1a653
 def digests(
@@ -1119,10 +1120,17 @@ def people_wait(
     topic, now_on = Topic(candidate, alias, found.policy, found.digest), way_back_topic(candidate, alias, found.policy, book.read().moves(alias))
     lifts, t = lifted(waivers(entries, now_on, keys, policy.waivers.max_days, now())), tally(entries, topic, keys, stage.approvals)
     if t.rejected: return f'{who} is {"; ".join(rejections(t))}', f'mlops-kit withdraw {ref}{to}'
-    gates = [v for v in (refused.get('verdicts') or dict(verdicts=[]))['verdicts'] if v['gate'] in stage.gates]
-    if any(v['status'] not in LETS_THROUGH and (v['status'] == 'error' or v['gate'] not in lifts) for v in gates): return None
+    gates = [g for g in gates_said(book.store, found.run_id) if g['gate'] in (*stage.gates, 'evidence')]
+    if no := [g for g in gates if g['status'] not in LETS_THROUGH and (g['status'] == 'error' or g['gate'] not in lifts)]: return refused_by(no, ref, who, refused) if alias == 'champion' else None
     if not t.enough: return f'{who} waits for approval: {tally_lines(t)[0]}', f'mlops-kit approve {ref}{to}'
     if refused['exit_code']: return f'{who} was judged and not promoted', f'mlops-kit promote {ref}{to} --policy policy.yaml'
+
+def refused_by(no, ref, who, refused)->tuple: # What waits, what to type next
+    "Say that gates refuse a version, whether or not somebody asked to promote it"
+    again = all(g['status'] in ('error', 'inconclusive') for g in no)
+    then = f'mlops-kit gate {ref} --data … --policy policy.yaml' if again else f'mlops-kit register MODEL {ref.split("/")[0]} --train … --target …'
+    said = refused['reasons'] if refused['exit_code'] else map(says_no, no)
+    return f'{who} is {refused["decision"] or "blocked"}: {"; ".join(said)}', then
 
 def other_rules(ref, who, found, refused)->tuple: # None where nobody waits
     "Say who waits where the evidence was made under a policy that is not pinned"
@@ -1192,8 +1200,7 @@ def looked_into(
     if head: o.by = f'{head.decision or head.kind} by {signed_by(head)}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
     if len(stack) > 1: o.back = dict(name=o.model, **stack[-2].target)
     found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model, pin=seen.pinned())
-    try: o.gates = [gate_said(g, raw) for g,raw in verdicts_kept(store, found.run_id).items()] if found else []
-    except (ValueError, KeyError, TypeError): o.gates = [dict(gate='evidence', status='error', why='it is not what this kit wrote: `mlops-kit verify` tells more')]
+    o.gates = gates_said(store, found.run_id) if found else []
     return o
 
 def verdicts_kept(store, run_id)->dict: # Gate to what its verdict file holds
@@ -1203,11 +1210,21 @@ def verdicts_kept(store, run_id)->dict: # Gate to what its verdict file holds
     run = json.loads(read_artifact(store, run_id, 'run.json') or '{}')
     return {g: json.loads(read_artifact(store, run_id, f'{g}/verdict.json') or '{}') for g in run.get('gates', {})}
 
+# %% ../nbs/12_promotion.ipynb #42812123
 def gate_said(gate, raw)->dict:
     "Say in a sentence what a verdict's file says"
     if not raw: return dict(gate=gate, status='error', why='its verdict is missing')
     v = Verdict(**{k: o for k,o in raw.items() if k not in ('status', 'reason')} | dict(checks=[Check(**c) for c in raw['checks']]))
     return dict(gate=gate, status=v.status, why=said(v))
+
+def gates_said(store, run_id)->list: # Of `{gate, status, why}`
+    "Say in sentences what the gates of an evidence run said"
+    try: return [gate_said(g, raw) for g,raw in verdicts_kept(store, run_id).items()]
+    except (ValueError, KeyError, TypeError): return [dict(gate='evidence', status='error', why='it is not what this kit wrote: `mlops-kit verify` tells more')]
+
+def says_no(g)->str:
+    "Say what a gate said, as a decision gives it for a reason"
+    return f'{g["gate"]} says {g["status"]}: {g["why"]}'
 
 # %% ../nbs/12_promotion.ipynb #1e8c4e7e
 def screen_rows(
@@ -1220,7 +1237,8 @@ def screen_rows(
     gates = [(f'{MARKS[g["status"]]} {g["gate"]} {g["status"]}: {g["why"]}', 2) for g in wrong[:3]] + ([(f"and {len(wrong) - 3} more that refuse", 1)] if len(wrong) > 3 else [])
     gates += [(f'{MARKS[status]} {", ".join(names)} {status}', 2) for status in LETS_THROUGH if (names := [g['gate'] for g in fine if g['status'] == status])]
     blocked = ' is blocked' in o.waits or ' is rejected' in o.waits
-    waits = [('conflict', o.conflict, 3), ('blocked' if blocked else 'waits', o.waits, 3)]
+    short = reduce(lambda said, g: said.replace(says_no(g), f'{g["gate"]} says {g["status"]}'), o.gates, o.waits) # The reasons stand above
+    waits = [('conflict', o.conflict, 3), ('blocked' if blocked else 'waits', short, 3)]
     return held + [('candidate', name_of(o.candidate), 1)] + [('gates'*(not i), *g) for i,g in enumerate(gates)] + waits + [('type', o.next, 0)]
 
 def screen_lines(

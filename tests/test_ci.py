@@ -186,6 +186,26 @@ def test_init_knows_whose_jobs_to_write(tmp_path, monkeypatch, capsys):
     assert Path('.github/workflows/mlops-kit.yml').exists()
 
 
+def test_init_names_the_contract_that_it_wrote_and_says_what_comes_next(tmp_path, monkeypatch, capsys):
+    import shlex
+    from mlops_kit.contract import load_contract
+    from mlops_kit.policy import load_policy
+    from world import flights
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(tmp_path.parent/f'{tmp_path.name}.pem'))
+    flights().to_parquet('train.parquet')
+    words = ['init', 'tiny', '--target', 'late', '--train', 'train.parquet']
+    assert cli.run([*words, '--json']) == 0
+    first = json.loads(capsys.readouterr().out)
+    file = load_policy('policy.yaml').gate('contract').file
+    assert load_contract(file).path and first['files'][file] == first['files']['policy.yaml'] == 'written'
+    a = cli.parser().parse_args(shlex.split(first['next'])[1:])
+    assert (a.command, a.name, a.train, a.target, a.policy) == ('register', 'tiny', 'train.parquet', 'late', 'policy.yaml')
+    assert cli.run(words) == 0 and f'{file} exists, left as it is\n' in (said := capsys.readouterr().out) and 'next:' not in said # A colleague who makes a key
+    Path('policy.yaml').unlink()
+    assert cli.run(words) == 0 and capsys.readouterr().out.endswith(f'next: {first["next"]}\n')
+
+
 def test_init_writes_nothing_where_the_key_would_lie_in_the_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('MLOPS_KIT_KEY', str(tmp_path/'key.pem'))

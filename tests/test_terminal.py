@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from mlops_kit import cli
-from mlops_kit.core import Check, Verdict, Verdicts, text_table
+from mlops_kit.core import Check, MlopsKitError, Verdict, Verdicts, text_table
 from world import World
 
 SHOW = '''
@@ -24,12 +24,12 @@ cli.main(sys.argv[1:])
 COLOUR = re.compile(r'\x1b\[[0-9;]*m')
 
 
-def at_terminal(*args, size=None, **env):
+def at_terminal(*args, size=None, code=SHOW, **env):
     "Run a command on a terminal of its own: exit code and what stands on it"
     master, slave = pty.openpty()
     if size: __import__('termios').tcsetwinsize(slave, size)
     clean = {k: v for k, v in os.environ.items() if k not in ('TERM', 'COLUMNS', 'LINES')}
-    p = subprocess.Popen([sys.executable, '-c', SHOW, *args], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=clean | dict(TERM='xterm') | env)
+    p = subprocess.Popen([sys.executable, '-c', code, *args], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=clean | dict(TERM='xterm') | env)
     os.close(slave)
     shown = b''
     while True:
@@ -48,6 +48,24 @@ def test_colour_is_for_terminals():
     for env in (dict(NO_COLOR='1'), dict(TERM='dumb'), dict(NO_COLOR='1', FORCE_COLOR='1'), dict(CLICOLOR='0')): assert at_terminal('gate', 'tiny/3', **env) == (1, plain), env
     assert json.loads(at_terminal('gate', 'tiny/3', '--json')[1])['exit_code'] == 1
     assert '\x1b[1;31merror\x1b[0m: ' in at_terminal('gate')[1]
+
+
+BAR = '''
+import sys
+from tqdm import tqdm
+from mlops_kit import cli
+cli.status = lambda a: [*tqdm([1], desc='profile', disable=None), *tqdm([1], desc='gates', disable=not cli.bars(a))] and 0
+cli.main(['status', *sys.argv[1:]])
+'''
+
+
+def test_progress_is_for_whoever_waits():
+    "On stderr, on a terminal, and not where silence was asked for: a profile's bar as well as a command's own"
+    assert all(f'{o}: 100%' in at_terminal(code=BAR, size=(24, 80))[1] for o in ('profile', 'gates'))
+    assert at_terminal('--quiet', code=BAR) == (0, '') and at_terminal('--json', code=BAR) == (0, '{\n "exit_code": 0\n}\n')
+    for words in ([], ['--quiet']):
+        p = subprocess.run([sys.executable, '-c', BAR, *words], capture_output=True, text=True)
+        assert (p.returncode, p.stdout, p.stderr) == (0, '', '')
 
 
 def test_a_file_gets_colour_only_where_it_is_asked_for():
@@ -78,6 +96,44 @@ def test_help_leaves_examples_as_they_are_typed(monkeypatch, capsys):
         shown = capsys.readouterr().out
         assert f'example:\n  {example}\n' in shown
         assert [o for o in shown.splitlines() if len(o) > 60 and example not in o] == []
+
+
+def test_what_was_mistyped_is_named_with_what_is_meant(capsys):
+    def said(*words):
+        with pytest.raises(SystemExit) as e: cli.parser().parse_args(words)
+        out, err = capsys.readouterr()
+        assert e.value.code == 2 and not out and len(err.splitlines()) == 1
+        return err
+    assert 'command `gaet` is unknown; known: init, ' in said('gaet', 'x') and said('gaet', 'x').endswith('did you mean `gate`?\n')
+    for word, meant in {'--polcy': '--policy', '--pol': '--policy', '--polcy=a.yaml': '--policy'}.items():
+        assert f'`{word.split("=")[0]}` is no option of `mlops-kit gate`; it takes ' in said('gate', 'x', word) and said('gate', 'x', word).endswith(f'did you mean `{meant}`?\n')
+    assert '`b` is one word too many. Hint: `mlops-kit status --help`' in said('status', 'a', 'b')
+    assert '`mlops-kit gate --help`' in said('gate') and "invalid int value: 'two'" in said('gate', 'x', '--jobs', 'two')
+
+
+def test_nothing_typed_is_answered_with_the_help():
+    def typed(*words):
+        p = subprocess.run([sys.executable, '-c', 'from mlops_kit.cli import main; main()', *words], capture_output=True, text=True)
+        return p.returncode, p.stdout, p.stderr
+    (code, out, err), version = typed(), typed('--version')
+    assert (code, out) == (2, '') and 'act:\n  init ' in err and 'exit codes:' in err
+    assert version == typed('-V') and version[0] == 0 and re.fullmatch(r'\d+(\.\d+)+\n', version[1])
+
+
+def test_help_says_what_an_option_is_unless_given(capsys):
+    for name, said in dict(gate=['gates at once (default: 2)', 'each gate (default: 600)', 'are asked (default: champion)'], demo=['(default: mlops-kit-demo)'], init=['regression (default: binary)']).items():
+        with pytest.raises(SystemExit): cli.parser().parse_args([name, '--help'])
+        shown = ' '.join(capsys.readouterr().out.split())
+        assert all(o in shown for o in said), shown
+
+
+def test_a_folder_that_is_no_run_is_bad_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'runs/20260101T000000Z-ab').mkdir(parents=True)
+    (tmp_path/'runs/20260101T000000Z-ab/run.json').write_text('{}')
+    for o in ('nope', 'runs'):
+        with pytest.raises(MlopsKitError, match=f'run `{o}` is unknown; known: `runs/20260101T000000Z-ab`') as e: cli.run(['dossier', o])
+        assert e.value.exit_code == 2
 
 
 TAB = '''
@@ -121,6 +177,29 @@ def test_one_model_fits_one_screen(monkeypatch, columns, rows):
     assert len(shown) <= rows - 2 and max(map(len, shown)) <= columns, 'the prompt has to fit too'
     for word in ('champion   version 5, since 2026-11-01', 'rollback flight-delay', 'candidate  version 9', 'blocked    version 9', '✗ gate_0 fail', 'and 5 more', '✓ good_0, good_1, good_2, good_3 pass'): assert any(word in l for l in shown), word
     assert shown[-1] == 'type       mlops-kit history flight-delay --all'
+
+
+def test_a_version_that_its_gates_refuse_waits_for_nobody(tmp_path, monkeypatch):
+    "Nobody is asked to approve, or told to promote, what would be blocked; each reason stands on the screen once"
+    from mlops_kit.promotion import status
+    from world import POLICY
+    world = World(tmp_path/'w').furnish()
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(world.key))
+    world.team(POLICY.replace('gates: [performance]}', 'gates: [performance], approvals: {required: 1, roles: [risk]}}'))
+    def now():
+        shown = status('tiny', world.store)
+        return shown.models[0], repr(shown)
+    world.register(upside_down=True)
+    world.judge('tiny/1')
+    o, shown = now()
+    why = o.gates[0]['why']
+    assert (o.waits, o.next) == (f'version 1 is blocked: performance says fail: {why}', 'mlops-kit register MODEL tiny --train … --target …')
+    assert 'blocked    version 1 is blocked: performance says fail\n' in shown and ' '.join(shown.split()).count(' '.join(why.split())[:30]) == 1
+    assert world.promote('tiny/1').exit_code == 1 and (now()[0].waits, now()[0].next) == (o.waits, o.next)
+    world.register()
+    world.judge('tiny/2')
+    o, shown = now()
+    assert 'waits for approval' in o.waits and o.next == 'mlops-kit approve tiny/2' and 'blocked' not in shown
 
 
 @pytest.mark.slow
