@@ -82,7 +82,8 @@ def unknown(
     hint:str='', # Used where no known name is near
 )->MlopsKitError: # To be raised by the caller
     "Make the error for a name that does not exist"
-    near, names = nearest(name, known), ', '.join(f'`{o}`' for o in list(known)[:12]) or 'none'
+    near, known = nearest(name, known), list(known)
+    names = ', '.join([f'`{o}`' for o in known[:12]] + [f'and {len(known) - 12:,} more']*(len(known) > 12)) or 'none'
     return error(f'{what} `{name}` is unknown; known: {names}.', f'did you mean `{near}`?' if near else hint)
 
 # %% ../nbs/00_core.ipynb #2255984e

@@ -22,7 +22,7 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'Decisio
            'carry', 'add_reasons', 'agreed', 'outrun', 'attempt', 'promote', 'reigns', 'way_back', 'fit_to_return',
            'verified_return', 'outside_window', 'finished', 'open_rollback', 'not_promoted', 'outpaced', 'torn',
            'rollback', 'reconcile', 'put_back', 'History', 'history_rows', 'entry_row', 'refused_row', 'spoken',
-           'signed_by', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
+           'actor_of', 'history_text', 'history_html', 'refusals', 'read_decision', 'is_decision', 'history',
            'Standing', 'Status', 'standing_row', 'standing_lines', 'waiting', 'people_wait', 'refused_by',
            'other_rules', 'waits_elsewhere', 'waived_now', 'standing', 'looked_into', 'verdicts_kept', 'gate_said',
            'gates_said', 'says_no', 'screen_rows', 'screen_lines', 'screen_html', 'status', 'standing_of']
@@ -969,7 +969,7 @@ def entry_row(e)->list:
     what = f'{e.kind} {e.alias or ""}'.strip() + spoken(e) if not e.void else f'void: {e.void}'
     number = lambda o: str(o['version']) if o else ''
     moved = e.kind in MOVES and not e.void
-    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', signed_by(e), e.reason]
+    return [e.at, f'{e.seq}', what, number(e.base) if moved else '', number(e.target) if moved or not e.void and e.kind in (*WORDS, 'waive') else '', actor_of(e), e.reason]
 
 def refused_row(d)->list:
     "Make the row of one refused attempt"
@@ -982,7 +982,7 @@ def spoken(e)->str:
     if e.void or e.kind not in (*WORDS, 'waive'): return ''
     return f': {e.decision}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
 
-def signed_by(e)->str:
+def actor_of(e)->str:
     "Name who made an entry, and say where nobody has signed it"
     return e.actor if e.void or e.verified else f'{e.actor} (unsigned)'
 
@@ -1197,7 +1197,7 @@ def looked_into(
     "Add what is shown of one model alone"
     seen = ledger(store, o.model).read()
     head, stack = seen.head('champion'), reigns(seen.entries(), 'champion')
-    if head: o.by = f'{head.decision or head.kind} by {signed_by(head)}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
+    if head: o.by = f'{head.decision or head.kind} by {actor_of(head)}, entry {head.seq}' + (f': {head.reason}' if head.reason else '')
     if len(stack) > 1: o.back = dict(name=o.model, **stack[-2].target)
     found = o.candidate and find_evidence(store, o.candidate['manifest'], alias='champion', name=o.model, pin=seen.pinned())
     o.gates = gates_said(store, found.run_id) if found else []

@@ -37,7 +37,7 @@ from .entry import MOVES
 from .evidence import canonical, check_evidence, evidence_experiment, fetch_evidence
 from .figure import history_svg
 from .ledger import Ledger, ledger, ledger_names, open_pin, read_ledger
-from .promotion import waived_now, waiting
+from .promotion import actor_of, waived_now, waiting
 from .registry import check_name, open_store, settled
 from .store import Run, aliases, failed, find_experiment, model_names, pages, read_artifact, run_of
 
@@ -148,7 +148,7 @@ def alias_of(
     shown = lambda n: f'version {n}' if n else 'none'
     if not head: return Alias(readable(name), 'no entry', shown(there), tone='warn', state='set by hand, not decided here')
     tone, said = ('error', 'conflict') if state.startswith('conflict') else ('inconclusive', 'decided, not carried out yet') if state == 'behind' else ('pass', 'as decided')
-    return Alias(readable(name), shown(head.target['version']), shown(there), head.at, readable(head.actor), tone, said)
+    return Alias(readable(name), shown(head.target['version']), shown(there), head.at, readable(actor_of(head)), tone, said)
 
 # %% ../nbs/13a_site.ipynb #af453f0b
 @dataclass
@@ -170,6 +170,7 @@ class Model:
     waived: list = field(default_factory=list) # Sentences: gates that are waived now
     head: str = '' # SEQ:DIGEST
     policy: object = None # The pinned `Policy`
+    unsigned: bool = False # Nobody who was pinned signed what made the champion
     @property
     def title(self): return readable(self.name)
     @property
@@ -252,6 +253,7 @@ def read_model(
         ago(champion.at, at) if champion else '', readable(waits), safe_command(name, then), known, seen.all)
     m.waived = [readable(o) for o in waived_now(still, seen.all, [e.target for e in (champion, candidate) if e])]
     m.head, m.policy = f'{seen.chain.seq - 1}:{seen.chain.previous}', policy_of(seen.pinned()) if seen.pinned() else None
+    m.unsigned = bool(champion and not champion.verified)
     return m, still
 
 # %% ../nbs/13a_site.ipynb #730f697b
@@ -460,7 +462,7 @@ DECIDED = dict(promote='promoted', rollback='rolled back', adopt='adopted', reco
 
 def decided_step(b:Build, m:Model, e, runs:dict, keys:dict)->Step:
     "Make the step of an entry that moved an alias, and its pages"
-    s = Step(e.at, DECIDED[e.kind], readable(e.alias), e.target['version'], e.base and e.base['version'], readable(e.actor), readable(e.reason), e.seq, f'entry-{e.seq:06d}.html')
+    s = Step(e.at, DECIDED[e.kind], readable(e.alias), e.target['version'], e.base and e.base['version'], readable(actor_of(e)), readable(e.reason), e.seq, f'entry-{e.seq:06d}.html')
     key = key_of(m.name, e.digest)
     s.judged = runs[e.evidence['run_id']].created if e.evidence and e.evidence['run_id'] in runs else int(datetime.fromisoformat(e.at).timestamp()*1000)
     if e.kind == 'promote':

@@ -361,12 +361,15 @@ def make_file(
 def connect(
     uri=None, # MLflow's address, or an SQLite file; MLFLOW_TRACKING_URI unless given
     near=None, # The policy file: without an address, `mlflow.db` beside it
+    make:bool=True, # False: a store that is not there is refused
 )->Store:
     "Open the store, making the SQLite file where there is none"
     address = store_address(uri, near)
     file = Path(address[10:].split('?')[0]) if address.startswith('sqlite:////') else None
     store = Store(address, None)
-    if file and not file.exists(): store.read('be made', lambda _: make_file(file))
+    if file and not file.exists():
+        if not make: raise RegistryError(f'there is no store at `{address}`.', 'go to the folder of its `mlflow.db`, or name it by --store or MLFLOW_TRACKING_URI; `mlops-kit register` makes one.')
+        store.read('be made', lambda _: make_file(file))
     look(address)
     root = (file.parent if file else Path.cwd())/'mlartifacts'
     if not address.startswith('http'): store.root = os.environ.get('MLOPS_KIT_ARTIFACTS') or str(root)
@@ -948,8 +951,8 @@ def find_runs(
     exp = find_experiment(store, experiment)
     if exp is None: return []
     asked = f"params.`{param}` = '{value}'"
-    found = store.read(f'search the runs of `{experiment}`', lambda c: list(c.search_runs([exp.experiment_id], asked, max_results=1000, order_by=['attributes.start_time DESC'])))
-    return [run_of(r) for r in found]
+    ask = lambda c, token: c.search_runs([exp.experiment_id], asked, max_results=1000, order_by=['attributes.start_time DESC'], page_token=token)
+    return [run_of(r) for r in pages(store, f'search the runs of `{experiment}`', ask)]
 
 # %% ../nbs/06_store.ipynb #9834e64b
 def run_files(

@@ -117,6 +117,21 @@ def test_a_gate_that_was_waived_is_red_and_says_so(tmp_path):
     assert model(root).read_text().count(red) == 2, 'among the waivers, and in the ledger'
 
 
+def test_where_nobody_signed_every_page_says_so(tmp_path, built, monkeypatch):
+    world = World(tmp_path/'world').furnish()
+    world.policy.write_text(POLICY.replace('required: true', 'required: false'))
+    monkeypatch.delenv('MLOPS_KIT_KEY')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    world.register()
+    world.judge('tiny/1')
+    assert world.promote('tiny/1').exit_code == 0
+    root = write_site(world.folder/'site', world.store).folder
+    entry = next(model(root).parent.glob('entry-*.html'))
+    for page in root/'index.html', model(root): assert 'unsigned' in text_of(page), page
+    assert 'nobody: it is not signed' in text_of(entry)
+    for page in built.folder/'index.html', model(built.folder): assert 'unsigned' not in text_of(page)
+
+
 def test_links_lead_somewhere_and_nothing_is_markup_that_a_stranger_wrote(built):
     assert astray(built.folder) == []
     ours = [p for p in built.folder.rglob('*.html') if p.name not in ('report.html', 'executed.html')]
