@@ -36,6 +36,7 @@ def world(tmp_path_factory):
     (bad/'unknown_key.yaml').write_text(toy.POLICY.replace('owner:', 'ower:'))
     (bad/'no_gate.yaml').write_text(toy.POLICY.replace('drift, perf', 'dirft, perf'))
     (bad/'broken.yaml').write_text('version: [1')
+    for gate in ('contract', 'data_quality', 'performance'): (bad/f'{gate}.yaml').write_text(toy.POLICY.replace(toy.POLICY[toy.POLICY.index('gates: ['):].split(']')[0], f'gates: [{gate}'))
     (bad/'contract.yaml').write_text(toy.CONTRACT.replace('kind: DataContract', 'kind: DataContrct'))
     return folder
 
@@ -105,7 +106,7 @@ def test_misuse_is_exit_2_and_writes_nothing(case, world, cli):
     ('extra', 'contract', 'extra_column'), ('dtype', 'contract', 'wrong_type'), ('all_missing', 'data_quality', 'all_missing'),
     ('inf', 'data_quality', 'infinite_values'), ('one_class', 'performance', 'one_class')])
 def test_broken_data_is_judged_and_refused(data, gate, reason, world, cli):
-    code, out, err = cli(*but(data=f'bad/{data}.parquet'), '--json', cwd=world)
+    code, out, err = cli(*but(data=f'bad/{data}.parquet', policy=f'bad/{gate}.yaml'), '--json', cwd=world)
     assert 'Traceback' not in err, err
     verdicts = {v['gate']: v for v in json.loads(out)['verdicts']}
     assert verdicts[gate]['status'] in ('fail', 'error'), verdicts[gate]

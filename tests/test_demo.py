@@ -148,28 +148,6 @@ def home(tmp_path, monkeypatch):
 
 def python(*args, **kwargs): return subprocess.run([sys.executable, *args], capture_output=True, text=True, **kwargs)
 
-CHAMPION = """import json, mlflow, sys
-mlflow.set_tracking_uri(sys.argv[1])
-client = mlflow.MlflowClient()
-load = lambda ref: mlflow.sklearn.load_model(f'models:/flight-delay{ref}')
-import pandas as pd
-rows = pd.read_parquet(sys.argv[2]).head(50)[list(load('@champion')[0].feature_names_in_)]
-same = [n for n in range(1, 5) if (load('@champion').predict_proba(rows) == load(f'/{n}').predict_proba(rows)).all()]
-print(json.dumps([int(client.get_model_version_by_alias('flight-delay', 'champion').version), same]))"""
-
-@pytest.mark.slow
-def test_the_story_ends_as_told(home, cli):
-    out = home/'the story'
-    code, said, err = cli('demo', '--out', out, timeout=600)
-    assert code == 0, said + err
-    assert [f'Act {i}.' in said for i in range(1, 6)] == [True]*5 and 'ended as told' in said
-    assert 'mlflow ui --backend-store-uri' in said.splitlines()[-1]
-    dossier = Path(next(o for o in said.splitlines() if o.startswith('The dossier')).split(': ', 1)[1])
-    assert dossier.is_file() and out in dossier.parents
-    assert not list(out.rglob('*.pem')), 'the private key stays at home'
-    plain = python('-c', CHAMPION, f'sqlite:///{out}/mlflow.db', str(out/'flights'/'2013-07.parquet'), check=True)
-    assert json.loads(plain.stdout.splitlines()[-1]) == [1, [1]], 'plain MLflow loads the first model and no other'
-
 @pytest.mark.slow
 def test_examples_tell_the_same_story(home):
     "Each notebook runs, in order, in a folder of its own; the numbers stored with it are those of the run"

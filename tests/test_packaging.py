@@ -1,4 +1,5 @@
 "What is built can be installed elsewhere and does the main job there."
+import json
 import os
 import subprocess
 import sys
@@ -49,12 +50,28 @@ def test_no_field_stands_in_two_places():
     assert not set(project) & set(cfg['DEFAULT']) and 'version' not in cfg['DEFAULT']
 
 
+CHAMPION = """import json, mlflow, sys
+mlflow.set_tracking_uri(sys.argv[1])
+client = mlflow.MlflowClient()
+load = lambda ref: mlflow.sklearn.load_model(f'models:/flight-delay{ref}')
+import pandas as pd
+rows = pd.read_parquet(sys.argv[2]).head(50)[list(load('@champion')[0].feature_names_in_)]
+same = [n for n in range(1, 5) if (load('@champion').predict_proba(rows) == load(f'/{n}').predict_proba(rows)).all()]
+print(json.dumps([int(client.get_model_version_by_alias('flight-delay', 'champion').version), same]))"""
+
+
 def test_the_wheel_tells_the_story_in_an_empty_environment(built, tmp_path):
     "Install the wheel with its demo extra outside the repository, run the demo there"
     wheel, _ = built
     sh(sys.executable, '-m', 'venv', tmp_path/'env')
     sh(tmp_path/'env/bin/pip', 'install', '-q', '-c', ROOT/'constraints.txt', f'{wheel}[demo]')
     env = {k: v for k, v in os.environ.items() if not k.startswith(('MLFLOW', 'MLOPS_KIT', 'PYTHON'))} | dict(HOME=str(tmp_path), DO_NOT_TRACK='1')
-    out = sh(tmp_path/'env/bin/mlops-kit', 'demo', '--out', tmp_path/'story', cwd=tmp_path, env=env, timeout=900)
-    assert 'mlflow ui --backend-store-uri' in out
-    assert list((tmp_path/'story').rglob('dossier.html'))
+    out = tmp_path/'the story'
+    said = sh(tmp_path/'env/bin/mlops-kit', 'demo', '--out', out, cwd=tmp_path, env=env, timeout=900)
+    assert [f'Act {i}.' in said for i in range(1, 6)] == [True]*5 and 'ended as told' in said
+    assert 'mlflow ui --backend-store-uri' in said.splitlines()[-1]
+    dossier = Path(next(o for o in said.splitlines() if o.startswith('The dossier')).split(': ', 1)[1])
+    assert dossier.is_file() and out in dossier.parents
+    assert not list(out.rglob('*.pem')), 'the private key stays at home'
+    plain = sh(tmp_path/'env/bin/python', '-c', CHAMPION, f'sqlite:///{out}/mlflow.db', str(out/'flights'/'2013-07.parquet'), cwd=tmp_path, env=env)
+    assert json.loads(plain.splitlines()[-1]) == [1, [1]], 'plain MLflow loads the first model and no other'
