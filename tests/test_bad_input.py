@@ -33,10 +33,10 @@ def world(tmp_path_factory):
     good.assign(wind=np.nan).to_parquet(bad/'all_missing.parquet')
     good.assign(wind=good.wind.where(good.index != 7, np.inf)).to_parquet(bad/'inf.parquet')
     good.assign(late=0).to_parquet(bad/'one_class.parquet')
-    (bad/'unknown_key.yaml').write_text(toy.POLICY.replace('owner:', 'ower:'))
-    (bad/'no_gate.yaml').write_text(toy.POLICY.replace('drift, perf', 'dirft, perf'))
-    (bad/'broken.yaml').write_text('version: [1')
-    for gate in ('contract', 'data_quality', 'performance'): (bad/f'{gate}.yaml').write_text(toy.POLICY.replace(toy.POLICY[toy.POLICY.index('gates: ['):].split(']')[0], f'gates: [{gate}'))
+    (folder/'unknown_key.yaml').write_text(toy.POLICY.replace('owner:', 'ower:'))
+    (folder/'no_gate.yaml').write_text(toy.POLICY.replace('drift, perf', 'dirft, perf'))
+    (folder/'broken.yaml').write_text('version: [1')
+    for gate in ('contract', 'data_quality', 'performance'): (folder/f'only_{gate}.yaml').write_text(toy.POLICY.replace(toy.POLICY[toy.POLICY.index('gates: ['):].split(']')[0], f'gates: [{gate}'))
     (bad/'contract.yaml').write_text(toy.CONTRACT.replace('kind: DataContract', 'kind: DataContrct'))
     return folder
 
@@ -74,9 +74,9 @@ MISUSE = {
     'password': (but(data='postgres://me:secret@db/x?table=t'), ['password', 'PGPASSFILE']),
     'training_data': (but(data='train.parquet'), ['training data']),
     'no_policy_file': (but(policy='nowhere.yaml'), ['nowhere.yaml']),
-    'broken_policy': (but(policy='bad/broken.yaml'), ['broken.yaml']),
-    'unknown_key': (but(policy='bad/unknown_key.yaml'), ['ower', 'owner']),
-    'unknown_gate': (but(policy='bad/no_gate.yaml'), ['dirft', 'drift']),
+    'broken_policy': (but(policy='broken.yaml'), ['broken.yaml']),
+    'unknown_key': (but(policy='unknown_key.yaml'), ['ower', 'owner']),
+    'unknown_gate': (but(policy='no_gate.yaml'), ['dirft', 'drift']),
     'no_policy': (['gate', 'toy/1', '--data', 'april.parquet'], ['policy']),
     'no_data': (['gate', 'toy/1', '--policy', 'policy.yaml'], ['data']),
     'no_time': (GATE + ['--as-of', 'yesterday'], ['yesterday']),
@@ -106,7 +106,7 @@ def test_misuse_is_exit_2_and_writes_nothing(case, world, cli):
     ('extra', 'contract', 'extra_column'), ('dtype', 'contract', 'wrong_type'), ('all_missing', 'data_quality', 'all_missing'),
     ('inf', 'data_quality', 'infinite_values'), ('one_class', 'performance', 'one_class')])
 def test_broken_data_is_judged_and_refused(data, gate, reason, world, cli):
-    code, out, err = cli(*but(data=f'bad/{data}.parquet', policy=f'bad/{gate}.yaml'), '--json', cwd=world)
+    code, out, err = cli(*but(data=f'bad/{data}.parquet', policy=f'only_{gate}.yaml'), '--json', cwd=world)
     assert 'Traceback' not in err, err
     verdicts = {v['gate']: v for v in json.loads(out)['verdicts']}
     assert verdicts[gate]['status'] in ('fail', 'error'), verdicts[gate]
