@@ -161,5 +161,5 @@ def test_examples_tell_the_same_story(home):
 
 def told(nb):
     "What a notebook's cells show as text, without moments, ages, runs, paths and the width of the screen"
-    plain = lambda o: re.sub(r'\d{4}-\d\d-\d\dT[\d:]+Z|\d{8}T\d{6}Z-\w+|\S*/story\S*|\(\d+\s+\w+\s+ago\)|drift:share\s+[\d.e-]+|\d+\s+of\s+\d+\s+blocking\s+columns|[\d.]+%(?=\s+of\s+the\s+weight|\s+\(policy)|[─…\s]+', ' ', o) # Importance is measured as often as time allows
+    plain = lambda o: re.sub(r'\d{4}-\d\d-\d\dT[\d:]+Z|\d{8}T\d{6}Z-\w+|\S*/story\S*|\(\d+\s+\w+\s+ago\)|drift:share\s+[\d.e-]+|\d+\s+of\s+\d+\s+blocking\s+columns|[\d.]+%(?=\s+of\s+the\s+weight)|weight\s+[\d.]+%|[─…\s]+', ' ', o) # Importance is measured as often as time allows
     return [plain(o['data']['text/plain']) for c in nb.cells if c.cell_type == 'code' for o in c.outputs if o.output_type == 'execute_result']

@@ -19,7 +19,7 @@ from mlops_kit.core import MlopsKitError, RegistryError, digest
 from mlops_kit.ledger import ledger, make_ledger
 from mlops_kit.site import slug, write_site
 from mlops_kit.store import WRITES, Store, create_model, set_alias
-from rich import SOON
+from eventful import SOON
 from world import POLICY, PRELOAD, World
 
 TEAM = POLICY.replace('{champion: {gates: [performance]}}', '{champion: {gates: [performance], approvals: {required: 1, roles: [risk]}}}')

@@ -20,7 +20,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from rich import lived  # noqa: E402
+from eventful import lived  # noqa: E402
 
 from mlops_kit.audit import audit, read_entries, store_source, verify, verify_bundle  # noqa: E402
 from mlops_kit.core import MlopsKitError, to_json  # noqa: E402
