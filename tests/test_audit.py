@@ -299,3 +299,11 @@ def test_bad_input_is_one_line(fuzz, tmp_path):
     assert e.value.exit_code == 2
     with pytest.raises(EvidenceError, match='no public keys') as e: look(fuzz.zip, keys=tmp_path)
     assert e.value.exit_code == 2
+
+
+def test_a_mark_that_was_changed_is_not_taken_for_evidence_that_was_never_complete():
+    from types import SimpleNamespace
+    from mlops_kit.audit import evidence_findings
+    look = lambda **params: evidence_findings(SimpleNamespace(source=SimpleNamespace(params=lambda run: params)), 'a'*32)
+    assert [(f.ok, f.said) for f in look(evidence='e', manifesu='m')] == [(False, 'its label `manifesu` is none that this kit writes')]
+    assert [f.ok for f in look(evidence='e', run='r')] == [True]
