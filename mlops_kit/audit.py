@@ -14,15 +14,16 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 __all__ = ['PROMISES', 'LABELS', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding',
            'weighed', 'many', 'places', 'guarded', 'Source', 'local', 'stored_folder', 'kept_copy', 'elsewhere',
            'evidence_runs', 'store_source', 'opened_pin', 'read_entries', 'read_far', 'content', 'Case', 'open_case',
-           'hand_of', 'void_findings', 'open_findings', 'marks', 'marked', 'done_findings', 'signature_findings',
-           'pin_findings', 'is_here', 'alias_finding', 'alias_findings', 'targets', 'version_finding', 'file_faults',
-           'manifest_at', 'parts', 'found_files', 'file_findings', 'trained_on', 'version_findings', 'Said',
-           'label_faults', 'evidence_findings', 'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults',
-           'promote_findings', 'people_faults', 'decision_findings', 'read_head', 'head_faults', 'known_hand',
-           'anchor_findings', 'Audit', 'verdict_line', 'counted_line', 'anchor_line', 'audit_lines', 'audit_text',
-           'audit_html', 'ledger_findings', 'tasks', 'audit', 'bundled_folders', 'bundled_texts', 'pack',
-           'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members',
-           'is_top', 'bundle_source', 'stray', 'settled_source', 'verify', 'verify_bundle']
+           'hand_of', 'void_findings', 'open_findings', 'odd_params', 'marks', 'marked', 'done_findings',
+           'signature_findings', 'pin_findings', 'is_here', 'alias_finding', 'alias_findings', 'targets',
+           'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files', 'file_findings', 'trained_on',
+           'version_findings', 'Said', 'odd_labels', 'label_faults', 'evidence_findings', 'named_evidence',
+           'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
+           'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'verdict_line',
+           'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
+           'audit', 'bundled_folders', 'params_text', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
+           'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source',
+           'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil
@@ -128,6 +129,7 @@ class Source:
     versions: dict = field(default_factory=dict) # Number to model_id, created, elsewhere
     evidence: list = field(default_factory=list) # Runs that keep evidence
     seen: dict = field(default_factory=dict, repr=False) # What was read: run to params
+    listed: dict = field(default_factory=dict, repr=False) # Of a bundle: run to digest of its params, as they were exported
     pins: dict = field(default_factory=dict, repr=False) # What was read: digest to what was pinned
     stopped: int = 0 # The entry whose pin could not be read last
     def params(self, run_id):
@@ -321,6 +323,14 @@ def open_findings(
     if beyond: found.append(finding('chain', f'entry {case.chain.seq}', f'it is missing, and {many(len(beyond), "entry", "entries")} up to {beyond[-1].seq} cannot be reached', ok))
     return found
 
+# %% ../nbs/12a_audit.ipynb #3eb94474
+def odd_params(
+    case:Case,
+)->list: # Of `Finding`
+    "Say which params of the ledger's runs this kit never writes: a mark under a changed name would be lost among them"
+    odd = [(run, k) for run in case.chain.runs for k in sorted(case.source.params(run)) if not re.fullmatch(r'(seq|done)-\d{6,}', k)]
+    return [finding('chain', 'the ledger', f'`{k[:24]}` in its run {run[:8]} is nothing that this kit writes') for run,k in odd]
+
 # %% ../nbs/12a_audit.ipynb #d24906e1
 def marks(
     case:Case,
@@ -500,6 +510,14 @@ class Said:
     verdicts: list # Of `Verdict`
     person: str = None # Who signed it; None where no key that was pinned did
 
+LABELS = 'evidence', 'policy', 'alias', 'run', 'signed_by', 'manifest' # The manifest's is written last, and says that all is there
+
+def odd_labels(
+    params:dict, # Of the MLflow run that keeps evidence
+)->list: # Sentences
+    "Say which labels this kit never writes"
+    return [f'its label `{k[:24]}` is none that this kit writes' for k in params if k not in LABELS]
+
 def label_faults(
     params:dict, # Of the MLflow run that keeps it
     mark:str, # Digest of the statement
@@ -510,11 +528,10 @@ def label_faults(
     want = dict(evidence=mark, policy=run['policy'], alias=run['alias'], run=run['run_id'], manifest=run['version']['manifest'])
     for k,v in want.items():
         if params.get(k) != v: yield f'its label `{k}` says {str(params.get(k))[:24]}, not {v[:24]}'
+    yield from odd_labels(params)
     if (signer := params.get('signed_by')) != said.person: yield f'its label says that {signer or "nobody"} signed it, and {said.person or "no key that was pinned"} did'
 
 # %% ../nbs/12a_audit.ipynb #40ee4f99
-LABELS = 'evidence', 'policy', 'alias', 'run', 'signed_by' # Written before the manifest's, which says that all is there
-
 def evidence_findings(
     case:Case,
     run_id:str, # The MLflow run that keeps it
@@ -524,8 +541,7 @@ def evidence_findings(
     "Look at one piece of evidence"
     where, params = f'evidence {run_id[:8]}', case.source.params(run_id)
     if not mark and 'manifest' not in params:
-        strange = [f'its label `{k[:24]}` is none that this kit writes' for k in params if k not in LABELS]
-        return [finding('evidence', where, o) for o in strange] or [finding('evidence', where, 'it was never completed, and nothing names it', True)]
+        return weighed('evidence', where, odd_labels(params), 'it was never completed, and nothing names it')
     with case.source.folder('evidence', run_id) as folder:
         try: found = check_evidence(folder, keys, mark or params.get('evidence'))
         except EvidenceError as e: return [finding('evidence', where, e.message.replace(f'{folder}/', '').replace(str(folder), 'it').rstrip('.'))]
@@ -730,7 +746,7 @@ def ledger_findings(
     kept = head[0] if head and all(f.ok for f in anchors if f.what == 'head') else 0
     entries = [finding('chain', f'entry {e.seq}', '', True) for e in case.counting]
     looks = dict(pin=pin_findings, signature=signature_findings) | ({} if case.stopped else dict(done=done_findings, alias=alias_findings))
-    return anchors + entries + void_findings(case, kept) + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
+    return anchors + entries + void_findings(case, kept) + odd_params(case) + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
 
 def tasks(
     case:Case,
@@ -774,19 +790,26 @@ def bundled_folders(
     yield from ((ADOPTED, e.target['manifest'], first) for e in case.counting if e.kind == 'adopt')
     yield from (('models', str(n), '') for n in sorted(case.source.versions))
 
+def params_text(
+    params:dict, # Of a run
+)->str:
+    "Write the params of a run as a bundle holds them"
+    return to_json(params) + '\n'
+
 def bundled_texts(
     case:Case,
 )->dict: # Name to text
     "Write down what a store says outside of its files"
     s = case.source
     runs = {*s.seen} | {run for kind,run,_ in bundled_folders(case) if kind == 'evidence'}
-    top = dict(schema=BUNDLE_SCHEMA, model=s.name, ledger=s.ledger, aliases=s.aliases, versions={str(n): v for n,v in s.versions.items()}, evidence=s.evidence)
     params = {}
     for run in sorted(runs):
-        try: params[f'runs/{run}.json'] = to_json(s.params(run)) + '\n'
+        try: params[run] = params_text(s.params(run))
         except RegistryError as e:
             if failed(e): raise
-    return {BUNDLE_FILE: to_json(top) + '\n'} | params
+    top = dict(schema=BUNDLE_SCHEMA, model=s.name, ledger=s.ledger, aliases=s.aliases, versions={str(n): v for n,v in s.versions.items()}, evidence=s.evidence,
+        runs={run: digest(text) for run,text in params.items()})
+    return {BUNDLE_FILE: to_json(top) + '\n'} | {f'runs/{run}.json': text for run,text in params.items()}
 
 # %% ../nbs/12a_audit.ipynb #2d97172d
 def pack(bundle, name, source)->None:
@@ -935,8 +958,9 @@ def is_top(
     d, # What `bundle.json` says
 )->bool:
     "Tell whether a bundle's table of contents is one"
-    if not isinstance(d, dict) or d.keys() != {'schema', 'model', 'ledger', 'aliases', 'versions', 'evidence'} or d['schema'] != BUNDLE_SCHEMA: return False
-    if not all(isinstance(d[k], str) for k in ('model', 'ledger')) or not isinstance(d['aliases'], dict) or not isinstance(d['versions'], dict) or not isinstance(d['evidence'], list): return False
+    if not isinstance(d, dict) or d.keys() != {'schema', 'model', 'ledger', 'aliases', 'versions', 'evidence', 'runs'} or d['schema'] != BUNDLE_SCHEMA: return False
+    kinds = dict(model=str, ledger=str, aliases=dict, versions=dict, evidence=list, runs=dict)
+    if not all(isinstance(d[k], t) for k,t in kinds.items()): return False
     row = dict(model_id=str, created=int, elsewhere=str)
     rows = all(k.isdecimal() and isinstance(v, dict) and v.keys() == row.keys() and all(type(v[o]) is t for o,t in row.items()) for k,v in d['versions'].items())
     return rows and all(type(v) is int for v in d['aliases'].values()) and all(isinstance(o, str) for o in d['evidence'])
@@ -946,7 +970,7 @@ def bundle_source(members:Members)->Source:
     d = members.text(BUNDLE_FILE)
     if not is_top(d): raise no_bundle(members.path, f'its {BUNDLE_FILE} is of another schema than `{BUNDLE_SCHEMA}`')
     return Source(d['model'], f'bundle {members.path.name}', d['ledger'], members.params, members.folder, d['aliases'],
-        {int(k): v for k,v in d['versions'].items()}, d['evidence'])
+        {int(k): v for k,v in d['versions'].items()}, d['evidence'], listed=d['runs'])
 
 # %% ../nbs/12a_audit.ipynb #036bf5c2
 def stray(
@@ -954,11 +978,12 @@ def stray(
     source:Source, # Whose runs and pins were read
     adopted=(), # Digests of the manifests of adopted versions
 )->list: # Of `Finding`
-    "Say what lies in a bundle and belongs to nothing"
+    "Say what of a bundle is not as it was exported, and what lies in it and belongs to nothing"
+    torn = [finding('chain', f'runs/{o}.json', 'it is not as it was exported') for o,params in source.seen.items() if source.listed.get(o) != digest(params_text(params))]
     ids = dict(runs={f'{o}.json' for o in source.seen}, evidence={*source.seen}, models={str(n) for n in source.versions}, adopted=adopted,
         pins={m for m,pin in source.pins.items() if pin})
     known = lambda k: k == BUNDLE_FILE or k.split('/')[1] in ids[k.split('/')[0]]
-    return [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
+    return torn + [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
 
 # %% ../nbs/12a_audit.ipynb #172b9a9d
 def settled_source(

@@ -205,6 +205,29 @@ def test_a_version_that_was_made_in_mlflow_alone_is_named(audited, fuzz):
     assert a.exit_code == 0 and ('version 9', 'the ledger does not know it') in [(f.where, f.said) for f in a.notes]
 
 
+def test_a_mark_under_another_name_is_found(fuzz):
+    "As a param of the ledger's run that this kit never writes"
+    done = max(k for k in fuzz.params if k.startswith('done'))
+    run = fuzz.home[done]
+    fuzz.db.execute('UPDATE params SET key = ? WHERE run_uuid = ? AND key = ?', (f'dnne{done[4:]}', run, done))
+    try: a = verify('tiny', fuzz.store, progress=False)
+    finally: fuzz.db.execute('UPDATE params SET key = ? WHERE run_uuid = ? AND key = ?', (done, run, f'dnne{done[4:]}'))
+    assert a.exit_code == 1 and [f.said for f in a.broken] == [f'`dnne{done[4:]}` in its run {run[:8]} is nothing that this kit writes']
+
+
+def test_any_byte_of_a_bundles_params_is_noticed(bundled, fuzz):
+    "Also of the time in a mark of completion, which nothing reads"
+    rng, run = random.Random(5), fuzz.home[max(k for k in fuzz.params if k.startswith('done'))]
+    path = bundled/'runs'/f'{run}.json'
+    raw = path.read_bytes()
+    at = raw.index(b'"done-') # The params are sorted: a mark is first
+    for i in range(at, at + 180):
+        path.write_bytes(raw[:i] + bytes([raw[i] ^ 1 << rng.randrange(8)]) + raw[i + 1:])
+        try: a = look(bundled)
+        except EvidenceError as e: assert path.name in str(e)
+        else: assert a.exit_code == 1 and a.broken, i
+
+
 # One thing at a time
 
 @pytest.mark.parametrize('medium', ['store', 'bundle'])

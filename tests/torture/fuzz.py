@@ -22,8 +22,8 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from eventful import lived  # noqa: E402
 
-from mlops_kit.audit import audit, read_entries, store_source, verify, verify_bundle  # noqa: E402
-from mlops_kit.core import MlopsKitError, to_json  # noqa: E402
+from mlops_kit.audit import audit, params_text, read_entries, store_source, verify, verify_bundle  # noqa: E402
+from mlops_kit.core import MlopsKitError, digest, to_json, write_file  # noqa: E402
 
 OPS = 'flip', 'delete', 'truncate', 'swap', 'replay'
 
@@ -168,8 +168,15 @@ class Fuzz:
         path = self.bundle/'runs'/f'{run}.json'
         def read(): return json.loads(path.read_text())
         def get(): return (v := read().get(key)) and v.encode()
-        def put(raw): path.write_text(to_json({k: v for k, v in read().items() if k != key} | ({} if raw is None else {key: raw.decode()})) + '\n')
+        def put(raw): self.put_params(run, {k: v for k, v in read().items() if k != key} | ({} if raw is None else {key: raw.decode()}))
         return get, put
+
+    def put_params(self, run, params):
+        "Write the params of a run of the bundle, and the table of contents to fit, as a forger would"
+        top = self.bundle/'bundle.json'
+        d = json.loads(top.read_text())
+        write_file(self.bundle/'runs'/f'{run}.json', text := params_text(params))
+        write_file(top, to_json(d | dict(runs=d['runs'] | {run: digest(text)})) + '\n')
 
     def param_spots(self, medium):
         for key in self.params:
