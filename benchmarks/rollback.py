@@ -2,12 +2,14 @@
 
     python benchmarks/rollback.py [--times 7] [--store sqlite|postgres|server]
 
-Each is a process of its own: it imports what it needs, then the clock runs from opening the store until another
-reader would see the alias. `bare` is MLflow's `set_registered_model_alias` and nothing else; `plain` is what somebody
-who wants to know that a version still works does with MLflow alone: fetch its files, load it, have it answer its input
-example, set the alias.
+Each is a process of its own, in which the clock runs from opening the store until another reader would see the alias.
+What a first one, which does not count, imports meanwhile is imported before the clock starts. `bare` is MLflow's
+`set_registered_model_alias` and nothing else; `fetch` has MLflow fetch the version's files before, and does nothing with
+them; `plain` is what somebody who wants to know that a version still works does with MLflow alone: fetch its files,
+load it, have it answer its input example, set the alias.
 """
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -25,19 +27,15 @@ from fill import fill # noqa: E402
 os.environ |= dict(MLFLOW_DISABLE_TELEMETRY='true', OMP_NUM_THREADS='1')
 
 
-def imports(*names):
-    "Load what the command will load, so that the clock counts its work alone"
+KINDS = 'bare', 'fetch', 'plain', 'rollback'
+
+
+def load(names):
+    "Import what the command will import, so that the clock counts its work alone"
     import importlib
-    for o in names: importlib.import_module(o)
-
-
-KINDS = 'bare', 'plain', 'rollback'
-SHARED = ('mlflow', 'mlflow.store.tracking.sqlalchemy_store', 'mlflow.store.model_registry.sqlalchemy_store', 'mlflow.store.tracking.rest_store',
-          'mlflow.store.model_registry.rest_store', 'sqlite3', 'psycopg')
-OURS = ('mlflow.sklearn', 'mlflow.pyfunc', 'mlflow.artifacts', 'mlflow.store.artifact.models_artifact_repo', 'mlflow.store.artifact.mlflow_artifacts_repo',
-        'mlflow.store.artifact.local_artifact_repo', 'skops.io', 'pandas', 'pyarrow.parquet', 'pyarrow.dataset', 'sklearn.pipeline', 'sklearn.compose', 'sklearn.impute',
-        'sklearn.linear_model', 'sklearn.preprocessing', 'scipy.stats', 'securesystemslib.dsse', 'securesystemslib.signer', 'narwhals._pandas_like.namespace', 'narwhals._interchange.dataframe', 'narwhals.stable.v2._namespace', 'pandas.api.internals', 'rfc8785', 'yaml', 'mlops_kit.policy',
-        'mlops_kit.notify', 'mlops_kit.promotion')
+    for o in names:
+        try: importlib.import_module(o)
+        except ImportError: pass # Some modules are made by others while they are imported
 
 
 def counted_requests():
@@ -51,37 +49,39 @@ def counted_requests():
     return sent
 
 
-def once(what, address):
-    "One command in this process: seconds from its first step to the visible alias, and the requests that it took"
+def once(what, address, names=()):
+    "One command in this process: seconds from its first step to the visible alias, the requests that it took, and what it imported"
     warnings.simplefilter('ignore')
-    imports(*SHARED, *(() if what == 'bare' else OURS))
+    load(['mlflow', *names])
     from mlflow import MlflowClient
     seen, sent, real = [], counted_requests(), MlflowClient.set_registered_model_alias
     def visible(self, *args):
         real(self, *args)
         seen.extend([perf_counter(), len(sent)])
     MlflowClient.set_registered_model_alias = visible
-    began = perf_counter()
-    if what == 'bare':
-        MlflowClient(address, address).set_registered_model_alias('toy', 'probe', '1')
-        return seen[0] - began, seen[1]
-    if what == 'plain':
-        plain(address)
-        return seen[0] - began, seen[1]
-    from mlops_kit.promotion import rollback
-    d = rollback('toy', reason='benchmark', store=address)
-    assert d.decision == 'rolled back', d
-    return seen[0] - began, seen[1]
+    gc.collect() # What the imports left is not the command's to clear away
+    gc.freeze()
+    before, began = {*sys.modules}, perf_counter()
+    if what == 'rollback':
+        from mlops_kit.promotion import rollback
+        d = rollback('toy', reason='benchmark', store=address)
+        assert d.decision == 'rolled back', d
+    else: with_mlflow_alone(what, address)
+    return seen[0] - began, seen[1], sorted({*sys.modules} - before)
 
 
-def plain(address):
-    "Verify version 1 with MLflow alone, then set an alias to it"
+def with_mlflow_alone(what, address):
+    "Set an alias to version 1, after as much as `what` says"
     import mlflow
-    mlflow.set_tracking_uri(address)
     with TemporaryDirectory() as tmp:
-        model = mlflow.pyfunc.load_model(mlflow.artifacts.download_artifacts('models:/toy/1', dst_path=tmp))
-        model.predict(model.input_example)
-    mlflow.MlflowClient(address, address).set_registered_model_alias('toy', 'probe', '1')
+        if what != 'bare':
+            mlflow.set_tracking_uri(address)
+            files = mlflow.artifacts.download_artifacts('models:/toy/1', dst_path=tmp)
+        if what == 'plain':
+            import mlflow.pyfunc
+            model = mlflow.pyfunc.load_model(files)
+            model.predict(model.input_example)
+        mlflow.MlflowClient(address, address).set_registered_model_alias('toy', 'probe', '1')
 
 
 def world(folder, address):
@@ -99,22 +99,25 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--times', type=int, default=7)
     p.add_argument('--store', default='sqlite', choices=['sqlite', 'postgres', 'server'])
-    p.add_argument('--once', nargs=2, help=argparse.SUPPRESS)
+    p.add_argument('--once', nargs='+', help=argparse.SUPPRESS)
     a = p.parse_args()
-    if a.once: return print(json.dumps(once(*a.once)))
+    if a.once: return print(json.dumps(once(*a.once[:2], a.once[2:])))
     with TemporaryDirectory() as tmp, ExitStack() as stack:
         address = opened(a.store, Path(tmp), stack)
         one_more = world(Path(tmp)/'world', address)
-        for _ in range(a.times + 1): assert one_more().decision == 'promoted'
-        run = lambda what: json.loads(subprocess.run([sys.executable, __file__, '--once', what, address], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        found = [{o: run(o) for o in KINDS} for _ in range(a.times)]
+        for _ in range(a.times + 2): assert one_more().decision == 'promoted'
+        def run(what, names=()): return json.loads(subprocess.run([sys.executable, __file__, '--once', what, address, *names], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        names = {o: run(o)[2] for o in KINDS}
+        found = [{o: run(o, names[o]) for o in KINDS} for _ in range(a.times)]
     seconds, requests = {k: median(o[k][0] for o in found) for k in KINDS}, {k: found[-1][k][1] for k in KINDS}
-    ratio, beside = (median(o['rollback'][0]/o[k][0] for o in found) for k in ('bare', 'plain'))
-    print(f'{a.store}: bare alias {seconds["bare"]:.3f} s, plain {seconds["plain"]:.3f} s, rollback {seconds["rollback"]:.3f} s, {ratio:.2f} times bare (goal: at most 3), {beside:.2f} times plain')
+    times = {k: median(o['rollback'][0]/o[k][0] for o in found) for k in KINDS[:-1]}
+    floor = median(o['fetch'][0]/o['bare'][0] for o in found)
+    print(f'{a.store}: bare alias {seconds["bare"]:.3f} s, fetch {seconds["fetch"]:.3f} s, plain {seconds["plain"]:.3f} s, rollback {seconds["rollback"]:.3f} s, '
+          f'{times["bare"]:.2f} times bare (goal: at most 3; fetching alone is {floor:.2f}), {times["plain"]:.2f} times plain')
     out = ROOT/'benchmarks/out/rollback.json'
     kept = json.loads(out.read_text()) if out.exists() else {}
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps(kept | {a.store: dict(seconds={k: round(v, 4) for k, v in seconds.items()}, ratio=round(ratio, 2), beside=round(beside, 2), requests=requests, goal=3, times=a.times)}, indent=1) + '\n')
+    out.write_text(json.dumps(kept | {a.store: dict(seconds={k: round(v, 4) for k, v in seconds.items()}, ratio=round(times['bare'], 2), floor=round(floor, 2), beside=round(times['plain'], 2), requests=requests, goal=3, times=a.times)}, indent=1) + '\n')
     fill()
 
 
