@@ -21,9 +21,9 @@ __all__ = ['PROMISES', 'LABELS', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST
            'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
            'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'verdict_line',
            'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
-           'audit', 'bundled_folders', 'params_text', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
+           'audit', 'bundled_folders', 'member_text', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
            'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source',
-           'stray', 'settled_source', 'verify', 'verify_bundle']
+           'torn_params', 'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil
@@ -790,11 +790,11 @@ def bundled_folders(
     yield from ((ADOPTED, e.target['manifest'], first) for e in case.counting if e.kind == 'adopt')
     yield from (('models', str(n), '') for n in sorted(case.source.versions))
 
-def params_text(
-    params:dict, # Of a run
+def member_text(
+    d:dict, # The table of contents, or the params of a run
 )->str:
-    "Write the params of a run as a bundle holds them"
-    return to_json(params) + '\n'
+    "Write what a bundle says outside of its files, in the only way that is read again"
+    return to_json(d) + '\n'
 
 def bundled_texts(
     case:Case,
@@ -804,12 +804,12 @@ def bundled_texts(
     runs = {*s.seen} | {run for kind,run,_ in bundled_folders(case) if kind == 'evidence'}
     params = {}
     for run in sorted(runs):
-        try: params[run] = params_text(s.params(run))
+        try: params[run] = member_text(s.params(run))
         except RegistryError as e:
             if failed(e): raise
     top = dict(schema=BUNDLE_SCHEMA, model=s.name, ledger=s.ledger, aliases=s.aliases, versions={str(n): v for n,v in s.versions.items()}, evidence=s.evidence,
         runs={run: digest(text) for run,text in params.items()})
-    return {BUNDLE_FILE: to_json(top) + '\n'} | {f'runs/{run}.json': text for run,text in params.items()}
+    return {BUNDLE_FILE: member_text(top)} | {f'runs/{run}.json': text for run,text in params.items()}
 
 # %% ../nbs/12a_audit.ipynb #2d97172d
 def pack(bundle, name, source)->None:
@@ -932,7 +932,7 @@ class Members:
             try:
                 raw = (Path(tmp)/'it' if self.zip else self.path/name).read_bytes()
                 d = json.loads(raw)
-                good = raw == (to_json(d) + '\n').encode()
+                good = raw == member_text(d).encode()
             except (ValueError, RecursionError): good = False
         if not good: raise EvidenceError(f'`{name}` of the bundle is not as it was written.', 'ask for the bundle again.')
         return d
@@ -973,17 +973,23 @@ def bundle_source(members:Members)->Source:
         {int(k): v for k,v in d['versions'].items()}, d['evidence'], listed=d['runs'])
 
 # %% ../nbs/12a_audit.ipynb #036bf5c2
+def torn_params(
+    source:Source, # Of a bundle, whose runs were read
+)->list: # Of `Finding`
+    "Say which params are not those that were exported"
+    torn = [o for o,params in source.seen.items() if source.listed.get(o) != digest(member_text(params))]
+    return [finding('chain', f'runs/{o}.json', 'it is not as it was exported') for o in torn]
+
 def stray(
     members:Members,
     source:Source, # Whose runs and pins were read
     adopted=(), # Digests of the manifests of adopted versions
 )->list: # Of `Finding`
-    "Say what of a bundle is not as it was exported, and what lies in it and belongs to nothing"
-    torn = [finding('chain', f'runs/{o}.json', 'it is not as it was exported') for o,params in source.seen.items() if source.listed.get(o) != digest(params_text(params))]
+    "Say what lies in a bundle and belongs to nothing"
     ids = dict(runs={f'{o}.json' for o in source.seen}, evidence={*source.seen}, models={str(n) for n in source.versions}, adopted=adopted,
         pins={m for m,pin in source.pins.items() if pin})
     known = lambda k: k == BUNDLE_FILE or k.split('/')[1] in ids[k.split('/')[0]]
-    return torn + [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
+    return [finding('version' if k.startswith('models') else 'evidence', k, 'it lies in the bundle, and nothing names it') for k in sorted(members.names) if not known(k)]
 
 # %% ../nbs/12a_audit.ipynb #172b9a9d
 def settled_source(
@@ -1023,6 +1029,6 @@ def verify_bundle(
     members = Members(path)
     try:
         found = audit(source := bundle_source(members), keys, head, progress)
-        found.checks += stray(members, source, {e.target['manifest'] for e in read_far(source)[1] if e.kind == 'adopt' and not e.void})
+        found.checks += torn_params(source) + stray(members, source, {e.target['manifest'] for e in read_far(source)[1] if e.kind == 'adopt' and not e.void})
     finally: members.close()
     return found

@@ -22,7 +22,7 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from eventful import lived  # noqa: E402
 
-from mlops_kit.audit import audit, params_text, read_entries, store_source, verify, verify_bundle  # noqa: E402
+from mlops_kit.audit import audit, member_text, read_entries, store_source, verify, verify_bundle  # noqa: E402
 from mlops_kit.core import MlopsKitError, digest, to_json, write_file  # noqa: E402
 
 OPS = 'flip', 'delete', 'truncate', 'swap', 'replay'
@@ -175,8 +175,8 @@ class Fuzz:
         "Write the params of a run of the bundle, and the table of contents to fit, as a forger would"
         top = self.bundle/'bundle.json'
         d = json.loads(top.read_text())
-        write_file(self.bundle/'runs'/f'{run}.json', text := params_text(params))
-        write_file(top, to_json(d | dict(runs=d['runs'] | {run: digest(text)})) + '\n')
+        write_file(self.bundle/'runs'/f'{run}.json', text := member_text(params))
+        write_file(top, member_text(d | dict(runs=d['runs'] | {run: digest(text)})))
 
     def param_spots(self, medium):
         for key in self.params:
@@ -234,7 +234,7 @@ class Fuzz:
             if raw is not None:
                 try: d[keys[-1]] = json.loads(raw)
                 except ValueError: d[keys[-1]] = raw.decode()
-            path.write_text(to_json(top) + '\n')
+            path.write_text(member_text(top))
         return get, put
 
     def top_spots(self):
