@@ -21,9 +21,9 @@ __all__ = ['PROMISES', 'LABELS', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST
            'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
            'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'verdict_line',
            'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
-           'audit', 'bundled_folders', 'member_text', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
+           'audit', 'member_text', 'sealed', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
            'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source',
-           'torn_params', 'stray', 'settled_source', 'verify', 'verify_bundle']
+           'torn_texts', 'stray', 'settled_source', 'verify', 'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil
@@ -130,6 +130,7 @@ class Source:
     evidence: list = field(default_factory=list) # Runs that keep evidence
     seen: dict = field(default_factory=dict, repr=False) # What was read: run to params
     listed: dict = field(default_factory=dict, repr=False) # Of a bundle: run to digest of its params, as they were exported
+    whole: bool = True # Of a bundle: its table of contents is as it was exported
     pins: dict = field(default_factory=dict, repr=False) # What was read: digest to what was pinned
     stopped: int = 0 # The entry whose pin could not be read last
     def params(self, run_id):
@@ -776,6 +777,20 @@ def audit(
         versions=len(targets(case)), evidence=len(named_evidence(case)), files=0, judged=0) | case.counts
     return Audit(source.name, source.where, found, dict(seq=case.chain.seq - 1, digest=case.chain.previous), counts)
 
+# %% ../nbs/12a_audit.ipynb #ec0a3328
+def member_text(
+    d:dict, # The table of contents, or the params of a run
+)->str:
+    "Write what a bundle says outside of its files, in the only way that is read again"
+    return to_json(d) + '\n'
+
+def sealed(
+    top:dict, # A table of contents, with or without its digest
+)->dict: # With it
+    "Add the digest of all else that a table of contents says"
+    said = {k: v for k,v in top.items() if k != 'digest'}
+    return said | dict(digest=digest(member_text(said)))
+
 # %% ../nbs/12a_audit.ipynb #c83c35f6
 BUNDLE_SCHEMA, BUNDLE_FILE = 'mlops_kit/bundle/1', 'bundle.json'
 
@@ -790,12 +805,6 @@ def bundled_folders(
     yield from ((ADOPTED, e.target['manifest'], first) for e in case.counting if e.kind == 'adopt')
     yield from (('models', str(n), '') for n in sorted(case.source.versions))
 
-def member_text(
-    d:dict, # The table of contents, or the params of a run
-)->str:
-    "Write what a bundle says outside of its files, in the only way that is read again"
-    return to_json(d) + '\n'
-
 def bundled_texts(
     case:Case,
 )->dict: # Name to text
@@ -809,7 +818,7 @@ def bundled_texts(
             if failed(e): raise
     top = dict(schema=BUNDLE_SCHEMA, model=s.name, ledger=s.ledger, aliases=s.aliases, versions={str(n): v for n,v in s.versions.items()}, evidence=s.evidence,
         runs={run: digest(text) for run,text in params.items()})
-    return {BUNDLE_FILE: member_text(top)} | {f'runs/{run}.json': text for run,text in params.items()}
+    return {BUNDLE_FILE: member_text(sealed(top))} | {f'runs/{run}.json': text for run,text in params.items()}
 
 # %% ../nbs/12a_audit.ipynb #2d97172d
 def pack(bundle, name, source)->None:
@@ -948,7 +957,7 @@ class Members:
                 yield Path(tmp)/kind/id
     def params(self, run_id):
         "Read the params of a run"
-        if f'runs/{run_id}.json' not in self.names: raise RegistryError(f'the run `{run_id}` is not in the bundle.')
+        if f'runs/{run_id}.json' not in self.names: raise RegistryError(f'the run `{run_id}`, which {BUNDLE_FILE} or an entry names, is not in the bundle.', 'ask for the bundle again.')
         d = self.text(f'runs/{run_id}.json')
         if not isinstance(d, dict) or not all(isinstance(v, str) for v in d.values()): raise EvidenceError(f'`runs/{run_id}.json` of the bundle holds no params.')
         return d
@@ -958,8 +967,8 @@ def is_top(
     d, # What `bundle.json` says
 )->bool:
     "Tell whether a bundle's table of contents is one"
-    if not isinstance(d, dict) or d.keys() != {'schema', 'model', 'ledger', 'aliases', 'versions', 'evidence', 'runs'} or d['schema'] != BUNDLE_SCHEMA: return False
-    kinds = dict(model=str, ledger=str, aliases=dict, versions=dict, evidence=list, runs=dict)
+    if not isinstance(d, dict) or d.keys() != {'schema', 'model', 'ledger', 'aliases', 'versions', 'evidence', 'runs', 'digest'} or d['schema'] != BUNDLE_SCHEMA: return False
+    kinds = dict(model=str, ledger=str, aliases=dict, versions=dict, evidence=list, runs=dict, digest=str)
     if not all(isinstance(d[k], t) for k,t in kinds.items()): return False
     row = dict(model_id=str, created=int, elsewhere=str)
     rows = all(k.isdecimal() and isinstance(v, dict) and v.keys() == row.keys() and all(type(v[o]) is t for o,t in row.items()) for k,v in d['versions'].items())
@@ -970,15 +979,16 @@ def bundle_source(members:Members)->Source:
     d = members.text(BUNDLE_FILE)
     if not is_top(d): raise no_bundle(members.path, f'its {BUNDLE_FILE} is of another schema than `{BUNDLE_SCHEMA}`')
     return Source(d['model'], f'bundle {members.path.name}', d['ledger'], members.params, members.folder, d['aliases'],
-        {int(k): v for k,v in d['versions'].items()}, d['evidence'], listed=d['runs'])
+        {int(k): v for k,v in d['versions'].items()}, d['evidence'], listed=d['runs'], whole=d == sealed(d))
 
 # %% ../nbs/12a_audit.ipynb #036bf5c2
-def torn_params(
+def torn_texts(
     source:Source, # Of a bundle, whose runs were read
 )->list: # Of `Finding`
-    "Say which params are not those that were exported"
+    "Say which texts of a bundle are not those that were exported"
     torn = [o for o,params in source.seen.items() if source.listed.get(o) != digest(member_text(params))]
-    return [finding('chain', f'runs/{o}.json', 'it is not as it was exported') for o in torn]
+    top = [] if source.whole else [finding('chain', BUNDLE_FILE, 'it is not as it was exported')]
+    return top + [finding('chain', f'runs/{o}.json', f'it is not as {BUNDLE_FILE} lists it') for o in torn]
 
 def stray(
     members:Members,
@@ -1029,6 +1039,6 @@ def verify_bundle(
     members = Members(path)
     try:
         found = audit(source := bundle_source(members), keys, head, progress)
-        found.checks += torn_params(source) + stray(members, source, {e.target['manifest'] for e in read_far(source)[1] if e.kind == 'adopt' and not e.void})
+        found.checks += torn_texts(source) + stray(members, source, {e.target['manifest'] for e in read_far(source)[1] if e.kind == 'adopt' and not e.void})
     finally: members.close()
     return found

@@ -228,6 +228,16 @@ def test_any_byte_of_a_bundles_params_is_noticed(bundled, fuzz):
         else: assert a.exit_code == 1 and a.broken, i
 
 
+def test_any_byte_of_the_table_of_contents_is_noticed_and_the_file_named(bundled):
+    path, rng = bundled/'bundle.json', random.Random(11)
+    raw = path.read_bytes()
+    for i in rng.sample(range(len(raw)), 80):
+        path.write_bytes(raw[:i] + bytes([raw[i] ^ 1 << rng.randrange(8)]) + raw[i + 1:])
+        try: said, code = repr(found := look(bundled)) + ''.join(f'{f.where} {f.said}' for f in found.broken), found.exit_code
+        except MlopsKitError as e: said, code = str(e), e.exit_code
+        assert code and 'bundle.json' in said, (i, raw[i-40:i+40], said)
+
+
 # One thing at a time
 
 @pytest.mark.parametrize('medium', ['store', 'bundle'])

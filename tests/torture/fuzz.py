@@ -22,7 +22,7 @@ from zipfile import ZipFile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from eventful import lived  # noqa: E402
 
-from mlops_kit.audit import audit, member_text, read_entries, store_source, verify, verify_bundle  # noqa: E402
+from mlops_kit.audit import audit, member_text, read_entries, sealed, store_source, verify, verify_bundle  # noqa: E402
 from mlops_kit.core import MlopsKitError, digest, to_json, write_file  # noqa: E402
 
 OPS = 'flip', 'delete', 'truncate', 'swap', 'replay'
@@ -33,6 +33,7 @@ HARMLESS = {
     'mark of completion, deleted': 'the entry decided; the mark only says that its writer came back to look. It is reported, and the next command writes it again',
     'mark of completion, time or token': 'nothing reads them: they make one writer\'s mark unlike another\'s',
     'row of a version, for display': 'description, user, stage, link, run and time of the last update: MLflow shows them, nothing rests on them',
+    'row of a version, its second address left out where it is the first one': 'MLflow then loads from `source`, which is checked',
     'tags': 'MLflow lets anybody change them, so nothing rests on them',
     'metrics and params of the training run': 'shown by MLflow; what counts is in the lineage, which the manifest covers',
     'evidence that no entry names, all of it': 'nobody relied on it, and nobody can say what was never named',
@@ -52,6 +53,7 @@ class Spot:
     place: tuple # The audit has to name one of these
     ops: tuple = OPS
     text: bool = False # Keep it printable
+    least: int = 0 # Bytes that a truncation leaves
 
     def __repr__(self): return f'{self.medium}: {self.kind} {self.name}'
 
@@ -176,7 +178,7 @@ class Fuzz:
         top = self.bundle/'bundle.json'
         d = json.loads(top.read_text())
         write_file(self.bundle/'runs'/f'{run}.json', text := member_text(params))
-        write_file(top, member_text(d | dict(runs=d['runs'] | {run: digest(text)})))
+        write_file(top, member_text(sealed(d | dict(runs=d['runs'] | {run: digest(text)}))))
 
     def param_spots(self, medium):
         for key in self.params:
@@ -211,8 +213,9 @@ class Fuzz:
     def row_spots(self):
         for model_id, n in self.number.items():
             place, where = (f'version {n}', 'alias candidate', f'tiny/{n}', 'the versions of `tiny`'), dict(name='tiny', version=n)
+            twice = self.db.execute('SELECT source = storage_location FROM model_versions WHERE name = ? AND version = ?', ('tiny', n)).fetchone()[0]
             for column in ('creation_time', 'source', 'storage_location'):
-                yield Spot('store', 'row of a version', f'{n} {column}', f'version {column}', n, *self.cell('model_versions', where, column), place, OPS, True)
+                yield Spot('store', 'row of a version', f'{n} {column}', f'version {column}', n, *self.cell('model_versions', where, column), place, OPS, True, int(twice and column == 'storage_location'))
             yield Spot('store', 'row of a model', f'{n} artifact_location', 'model', n, *self.cell('logged_models', dict(model_id=model_id), 'artifact_location'), (*place, model_id), OPS, True)
         yield Spot('store', 'binding of the ledger', 'artifact_location', 'binding', 0, *self.cell('experiments', dict(name='mlops_kit/ledger/tiny'), 'artifact_location'), ('mlops_kit/ledger/tiny', 'ledger', 'the run'), ('flip', 'truncate'), True)
         for order, alias in enumerate(('candidate', 'champion')):
@@ -234,7 +237,7 @@ class Fuzz:
             if raw is not None:
                 try: d[keys[-1]] = json.loads(raw)
                 except ValueError: d[keys[-1]] = raw.decode()
-            path.write_text(member_text(top))
+            path.write_text(member_text(sealed(top)))
         return get, put
 
     def top_spots(self):
@@ -289,7 +292,7 @@ class Fuzz:
             return undo
         self.also = ()
         if op in ('flip', 'truncate') and not old: return None
-        spot.put({'delete': lambda: None, 'truncate': lambda: old[:rng.randrange(len(old))], 'flip': lambda: flipped(old, rng, spot.text)}[op]())
+        spot.put({'delete': lambda: None, 'truncate': lambda: old[:rng.randrange(spot.least, len(old))], 'flip': lambda: flipped(old, rng, spot.text)}[op]())
         return (lambda: spot.put(old)) if spot.get() != old else None
 
     def named_right(self, spot, found):
@@ -364,6 +367,7 @@ class Fuzz:
         yield 'mark of completion, time or token', lambda: param(done, lambda o: json.dumps(json.loads(o) | dict(token='0'*32), separators=(',', ':'), sort_keys=True).encode())
         for column in ('description', 'user_id', 'current_stage', 'run_link', 'status_message'): yield 'row of a version, for display', lambda c=column: sql(f"UPDATE model_versions SET {c} = 'x'")
         yield 'row of a version, for display', lambda: sql('UPDATE model_versions SET last_updated_time = 1')
+        for nothing in ("''", 'NULL'): yield 'row of a version, its second address left out where it is the first one', lambda o=nothing: sql(f'UPDATE model_versions SET storage_location = {o} WHERE storage_location = source')
         yield 'tags', lambda: sql("UPDATE model_version_tags SET value = 'x'")
         yield 'tags', lambda: sql("UPDATE tags SET value = 'x'")
         yield 'metrics and params of the training run', lambda: sql("UPDATE params SET value = 'x' WHERE key LIKE 'decisiontree%'")
