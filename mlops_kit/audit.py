@@ -14,11 +14,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/audit.html.md"""
 __all__ = ['PROMISES', 'LABELS', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST_MEMBERS', 'LONGEST', 'Finding', 'finding',
            'weighed', 'many', 'places', 'guarded', 'Source', 'local', 'stored_folder', 'kept_copy', 'elsewhere',
            'evidence_runs', 'store_source', 'opened_pin', 'read_entries', 'read_far', 'content', 'Case', 'open_case',
-           'hand_of', 'void_findings', 'open_findings', 'odd_params', 'marks', 'marked', 'done_findings',
-           'signature_findings', 'pin_findings', 'is_here', 'alias_finding', 'alias_findings', 'targets',
-           'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files', 'file_findings', 'trained_on',
-           'version_findings', 'Said', 'odd_labels', 'label_faults', 'evidence_findings', 'named_evidence',
-           'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
+           'hand_of', 'void_findings', 'open_findings', 'odd_params', 'inbox_findings', 'marks', 'marked',
+           'done_findings', 'signature_findings', 'pin_findings', 'is_here', 'alias_finding', 'alias_findings',
+           'targets', 'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files', 'file_findings',
+           'trained_on', 'version_findings', 'Said', 'odd_labels', 'label_faults', 'evidence_findings',
+           'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
            'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'verdict_line',
            'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
            'audit', 'member_text', 'sealed', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
@@ -43,6 +43,7 @@ from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
 from .consent import WORDS, dissent, lifted, policy_of, seconds_between, seconds_of, waivers, way_back_topic
 from .ledger import find_ledger, is_pin, read_chain
 from .registry import ADOPTED, fetch_adopted, fetch_source, is_whole, open_store
+from .inbox import INBOX
 from .promotion import AHEAD, believed, digests, hurdles, shown_age, unbound
 
 # %% ../nbs/12a_audit.ipynb #2e22c78d
@@ -329,8 +330,17 @@ def odd_params(
     case:Case,
 )->list: # Of `Finding`
     "Say which params of the ledger's runs this kit never writes: a mark under a changed name would be lost among them"
-    odd = [(run, k) for run in case.chain.runs for k in sorted(case.source.params(run)) if not re.fullmatch(r'(seq|done)-\d{6,}', k)]
+    runs = case.chain.runs
+    ours = lambda run,k: re.fullmatch(r'(seq|done)-\d{6,}', k) or (run, k) == (runs[0], INBOX)
+    odd = [(run, k) for run in runs for k in sorted(case.source.params(run)) if not ours(run, k)]
     return [finding('chain', 'the ledger', f'`{k[:24]}` in its run {run[:8]} is nothing that this kit writes') for run,k in odd]
+
+def inbox_findings(
+    case:Case,
+)->list: # Of `Finding`
+    "Look whether the inbox that the ledger names is there; a bundle has none of it"
+    inbox = case.source.params(case.chain.runs[0]).get(INBOX)
+    return guarded('chain', 'the inbox', lambda: case.source.read(inbox) and []) if inbox and not case.source.listed else []
 
 # %% ../nbs/12a_audit.ipynb #d24906e1
 def marks(
@@ -747,7 +757,8 @@ def ledger_findings(
     kept = head[0] if head and all(f.ok for f in anchors if f.what == 'head') else 0
     entries = [finding('chain', f'entry {e.seq}', '', True) for e in case.counting]
     looks = dict(pin=pin_findings, signature=signature_findings) | ({} if case.stopped else dict(done=done_findings, alias=alias_findings))
-    return anchors + entries + void_findings(case, kept) + odd_params(case) + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
+    strange = odd_params(case) + inbox_findings(case)
+    return anchors + entries + void_findings(case, kept) + strange + [o for what, look in looks.items() for o in guarded(what, 'the ledger', lambda: look(case))]
 
 def tasks(
     case:Case,

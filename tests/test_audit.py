@@ -215,6 +215,15 @@ def test_a_mark_under_another_name_is_found(fuzz):
     assert a.exit_code == 1 and [f.said for f in a.broken] == [f'`dnne{done[4:]}` in its run {run[:8]} is nothing that this kit writes']
 
 
+def test_a_ledger_with_an_inbox_is_whole_only_where_its_inbox_is(fuzz):
+    run = fuzz.home[min(k for k in fuzz.params if k.startswith('seq'))]
+    for inbox, broken in [(run, []), ('f'*32, ['the inbox'])]:
+        fuzz.db.execute('INSERT INTO params (run_uuid, key, value) VALUES (?, ?, ?)', (run, 'inbox', inbox))
+        try: a = verify('tiny', fuzz.store, progress=False)
+        finally: fuzz.db.execute('DELETE FROM params WHERE run_uuid = ? AND key = ?', (run, 'inbox'))
+        assert [f.where for f in a.broken] == broken and a.exit_code == bool(broken), a
+
+
 def test_any_byte_of_a_bundles_params_is_noticed(bundled, fuzz):
     "Also of the time in a mark of completion, which nothing reads"
     rng, run = random.Random(5), fuzz.home[max(k for k in fuzz.params if k.startswith('done'))]

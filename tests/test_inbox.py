@@ -412,8 +412,8 @@ def denied(fn):
 
 
 @pytest.mark.slow
-def test_history_says_who_said_what_and_anybody_can_verify_it(reigning):
-    from mlops_kit.audit import verify
+def test_history_says_who_said_what_and_anybody_can_verify_it(reigning, tmp_path):
+    from mlops_kit.audit import verify, verify_bundle
     from mlops_kit.promotion import history, status
     from mlops_kit.registry import load
     assert reigning.crowned.exit_code == 0 and 'Ben Ode' in str(reigning.crowned.reasons)
@@ -422,7 +422,7 @@ def test_history_says_who_said_what_and_anybody_can_verify_it(reigning):
     said = [(e.kind, e.actor) for e in reigning.book().entries(all=True)]
     assert said == [('policy', 'Pia Roy'), ('register', 'Ana Silva'), ('approve', 'Ben Ode'), ('promote', 'Pia Roy')]
     assert 'Ben Ode' in str(history('tiny', store=store)) and 'tiny' in str(status('tiny', store=store)) and load('tiny@champion', store)
-    assert verify('tiny', store, progress=False).exit_code == 0
+    for a in (verify('tiny', store, export=tmp_path/'tiny.zip', progress=False), verify_bundle(tmp_path/'tiny.zip', progress=False)): assert a.exit_code == 0, a
 
 
 @pytest.mark.slow
