@@ -15,7 +15,7 @@ __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'HINTS'
            'unless_done', 'failed', 'about', 'ask_health', 'tables_in', 'look', 'migrated', 'is_whole', 'template',
            'drop', 'make_file', 'connect', 'fresh_store', 'is_left', 'sizes', 'find_experiment', 'experiment_id',
            'experiment_names', 'create_experiment', 'walk', 'home', 'remembering', 'Files', 'listing', 'model_uri',
-           'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place', 'fetch_from', 'drop_left',
+           'list_files', 'log_files', 'require_files', 'named', 'fetched', 'place', 'copied', 'fetch_from', 'drop_left',
            'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version',
            'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'describe_version',
            'with_fact', 'add_fact', 'get_run', 'get_params', 'run_info', 'artifact_root', 'artifact_page',
@@ -286,12 +286,14 @@ def tables_in(
     address:str, # Of a database
 )->list: # Names
     "List the tables of a database, to know a store when seeing one"
-    from sqlalchemy import create_engine, inspect
-    from sqlalchemy.pool import NullPool
     waits = dict(timeout=.9*patience()) if address.startswith('sqlite') else {}
+    def ask_file():
+        with closing(sqlite3.connect(address[10:].split('?')[0], **waits)) as db: return [o for o, in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     def ask():
+        from sqlalchemy import create_engine, inspect
+        from sqlalchemy.pool import NullPool
         with create_engine(address, poolclass=NullPool, connect_args=waits).connect() as c: return inspect(c).get_table_names()
-    return within(ask)
+    return within(ask_file if address.startswith('sqlite:////') else ask)
 
 # %% ../nbs/06_store.ipynb #3c1b4bec
 def look(
@@ -586,6 +588,18 @@ def place(
         if not dest.is_dir(): raise
 
 # %% ../nbs/06_store.ipynb #b2194d59
+def copied(
+    files:Files, # As listed, on this machine
+    path:str, # Only this file or folder
+    part:Path, # An empty folder
+)->Path: # Where `path` is in it
+    "Copy files one after the other; MLflow would start a thread for each, which takes longer than copying it"
+    for k in files:
+        if path and k != path and not k.startswith(f'{path}/'): continue
+        (part/k).parent.mkdir(parents=True, exist_ok=True)
+        files.at._download_file(k, str(part/k))
+    return part/path
+
 def fetch_from(
     store:Store,
     files:Files, # As listed
@@ -594,8 +608,9 @@ def fetch_from(
 ): # Function of a folder
     "Make the function that fetches listed files into a folder"
     def fetch(part):
+        from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
         part.mkdir()
-        return files.at.download_artifacts(path, str(part))
+        return copied(files, path, part) if isinstance(files.at, LocalArtifactRepository) else files.at.download_artifacts(path, str(part))
     return lambda part: store.read(doing, lambda _: fetch(part), files=True)
 
 # %% ../nbs/06_store.ipynb #b707c0b4
