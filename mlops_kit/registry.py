@@ -267,10 +267,11 @@ def check_example(
     task:str, # 'binary', 'multiclass' or 'regression'
 )->int: # How many rows were scored; 0 where an adopted model came without any: it was loaded all the same
     "Score the stored example again, or raise `EvidenceError` where the answers differ"
-    import numpy as np, pyarrow.parquet as pq
+    import numpy as np, pyarrow as pa, pyarrow.parquet as pq
     path, score = Path(folder)/'mlops_kit'/EXAMPLE_FILE, scorer(folder, task)
     if not path.exists(): return 0
-    frame = pq.ParquetFile(path).read().to_pandas()
+    example = pq.ParquetFile(pa.BufferReader(path.read_bytes()), pre_buffer=False) # A few rows: threads and their memory would take longer than reading them
+    frame = example.read(use_threads=False).to_pandas(use_threads=False)
     recorded = np.array(frame.pop('prediction').tolist(), dtype=float)
     p = score(frame)
     if p.shape != recorded.shape or not np.allclose(p, recorded, rtol=TOLERANCE, atol=TOLERANCE):
