@@ -328,7 +328,10 @@ def refuse_lockout(
         asks, n = stage.approvals, asked(stage.approvals)
         beside = '' if asks.author_may_approve or not n else ', of whom the author does not count'
         if n + bool(beside) > len(people): raise PolicyError(f'the policy asks {n} {"person" if n == 1 else "people"} to agree to `{alias}`, and the keys beside it are of {len(people)}{beside}.', where)
-        if lost := [*(Counter(asks.roles) - in_role)]: raise PolicyError(f'the policy asks for somebody in the role `{lost[0]}`, and no key beside it has that role.', where)
+        if lost := [*(Counter(asks.roles) - in_role)]:
+            need, have = asks.roles.count(lost[0]), in_role[lost[0]]
+            who, there = ('somebody', 'no key beside it has that role') if not have else (f'{need} people', f'the keys beside it are of {have}')
+            raise PolicyError(f'the policy asks for {who} in the role `{lost[0]}`, and {there}.', where)
 
 # %% ../nbs/07b_consent.ipynb #3d0831f5
 def left_at(

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from mlops_kit.core import EvidenceError, MlopsKitError, PolicyError, RegistryError, now
-from mlops_kit.evidence import read_key
+from mlops_kit.evidence import make_key, public_key_file, read_key
 from mlops_kit.store import get_version
 from world import POLICY, PRELOAD, World
 
@@ -573,9 +573,14 @@ def test_rules_that_nobody_could_meet_are_not_the_first_ones(tmp_path, monkeypat
     world.person('Cy Moe', 'owner')
     with pytest.raises(PolicyError, match='the role `risk`, and no key'): act()
     world.person('Ben Ode', 'risk')
+    world.policy.write_text(policy_of(required=2, roles='[risk, risk]'))
+    (world.folder/'twice').mkdir()
+    public_key_file(make_key(world.folder/'twice'/'ben.pem', 'Ben Ode', 'risk'), world.folder/'keys')
+    with pytest.raises(PolicyError, match='asks for 2 people in the role `risk`, and the keys beside it are of 1'): act()
+    world.policy.write_text(policy_of(required=1))
     if how != 'promote':
         act()
-        assert len(world.book().pinned()['keys']) == 3
+        assert len(world.book().pinned()['keys']) == 4
 
 
 def test_without_approvals_keys_change_by_command_alone(tmp_path, monkeypatch):

@@ -123,6 +123,11 @@ def test_a_key_is_private(ana, tmp_path, monkeypatch):
     refused(lambda: ev.make_key(path, 'Ana'), 'exists already')
     refused(lambda: ev.make_key(tmp_path/'x.pem', ' '), 'needs the name of a person')
     refused(lambda: ev.make_key(tmp_path/'x.pem', 'Ana\nrole: boss'), 'on one line')
+    (tmp_path/'repo'/'.git').mkdir(parents=True)
+    (tmp_path/'way').symlink_to(tmp_path/'repo')
+    (tmp_path/'repo'/'out').symlink_to(tmp_path)
+    for o in ('repo', 'way', 'repo/out'): refused(lambda: ev.make_key(tmp_path/o/'x.pem', 'Ana'), 'lies in the repository', 'must not')
+    assert not [*tmp_path.rglob('x.pem')]
     monkeypatch.setenv('MLOPS_KIT_KEY', str(path))
     assert (ev.find_key().keyid, ev.find_key().role) == (ana.keyid, 'owner')
     path.chmod(0o640)
