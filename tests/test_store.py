@@ -50,7 +50,7 @@ def test_a_server_that_hangs_is_given_up_within_five_seconds():
         assert time.monotonic() - start < 5
 
 
-@pytest.mark.parametrize('uri, said', [('./mlruns', 'no store that this kit can use'), ('file:///tmp/mlruns', 'no store'), ('sqlite://', 'no store'), ('ftp://x', 'no store')])
+@pytest.mark.parametrize('uri, said', [('./mlruns', 'no store that this kit can use'), ('file:///srv/mlruns', 'no store'), ('sqlite://', 'no store'), ('ftp://x', 'no store')])
 def test_what_is_no_store_is_misuse(uri, said): refused(lambda: st.connect(uri), said, code=EXIT['usage'])
 
 
