@@ -43,6 +43,7 @@ VARIABLES = {
     'GITHUB_STEP_SUMMARY': 'set by GitHub: the file that the step summary goes to',
     'NO_COLOR': 'anything: no colour; `FORCE_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR` are read too',
     'XDG_CACHE_HOME': 'where models and environments are cached, in `mlops_kit/`; else `~/.cache`',
+    'PYTHONPATH': 'whole paths in it are searched by gates too; what is relative, and the current folder, are not',
     'OMP_NUM_THREADS': 'threads of one gate; 1 unless given, since gates run side by side',
     'MLFLOW_DISABLE_TELEMETRY': 'set to `true` by every command',
     'DO_NOT_TRACK': 'set to `1` by every command',
