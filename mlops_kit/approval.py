@@ -25,7 +25,7 @@ from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, Regist
 from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial, policy_of, read_day, refuse_lockout, rejections, same_name,
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
-from .ledger import MOVES, identity, ledger, pin_of, put_pin
+from .ledger import MOVES, OK, identity, ledger, pin_of, put_pin
 from .registry import check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
 from .store import add_fact, run_files
 
@@ -139,7 +139,7 @@ def open_matter(
     key, policy = pinned_key(book, version.ref), pinned_policy(book)
     policy.stage(alias)
     states, seen = settled(book)
-    if not (vacant(book, seen.head(alias)) or hollow(book, seen.head(alias))): refuse_conflict(states.get(alias, 'ok'), version.name)
+    if not (vacant(book, seen.head(alias)) or hollow(book, seen.head(alias))): refuse_conflict(states.get(alias, OK), version.name)
     refuse_decided(book, version, alias)
     moved = last_move(book, alias)
     back = way_back_topic(identity(version), alias, policy.digest, book.read()[0].moves.get(alias, []))

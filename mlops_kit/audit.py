@@ -259,7 +259,8 @@ def content(
 ): # `Entry`
     "Read what an entry behind a gap says: the chain does not look at those"
     raw = next((p[k] for p in source.seen.values() if (k := key_of_seq(e.seq)) in p and digest(p[k]) == e.digest), None)
-    if not e.void.startswith('there is a gap') or raw is None or (found := read_entry(raw, e.seq, source.name)).void: return e
+    if not e.void or e.void.code != 'unreached' or raw is None: return e
+    if (found := read_entry(raw, e.seq, source.name)).void: return e
     found.void = e.void
     return found
 
@@ -627,7 +628,7 @@ def people_faults(
     "Say who objected or is missing"
     before = [o for o in case.counting if o.seq < e.seq]
     said, moves = [o for o in before if o.kind in (*WORDS, 'register', 'adopt')], [o for o in before if o.kind in MOVES and o.alias == e.alias]
-    return dissent(e, said, moves, case.pins[e.seq]) if case.pins[e.seq] else []
+    return [str(o) for o in dissent(e, said, moves, case.pins[e.seq])] if case.pins[e.seq] else []
 
 def decision_findings(
     case:Case,

@@ -23,7 +23,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from html import escape
 from .core import EvidenceError, MlopsKitError, PolicyError, asdict
-from .entry import speaker
+from .entry import Void, speaker
 
 # %% ../nbs/07b_consent.ipynb #0122d6cb
 WORDS = dict(approve='approved', reject='rejected', withdraw='withdrawn')
@@ -372,11 +372,11 @@ def dissent(
     said, # Entries before it that speak or register, the oldest first
     moves, # Entries before it that moved its alias, the oldest first
     pinned:dict, # The policy before it: digest, text, keys
-)->list: # Sentences; none where it may stand
+)->list: # Of `Void`; none where it may stand
     "Say who objected or is missing"
     policy = policy_of(pinned)
     if e.kind == 'policy': return missing(said, Topic(None, None, e.policy, e.evidence['digest']), pinned['keys'], strictest(policy), author=e.actor)
-    if e.alias not in policy.stages: return [f'the policy has no stage `{e.alias}`']
+    if e.alias not in policy.stages: return [Void('no_stage', dict(alias=e.alias))]
     stage = policy.stages[e.alias]
     if e.kind == 'promote': return missing(said, Topic(e.target, e.alias, e.policy, e.evidence['digest']), pinned['keys'], stage.approvals)
     if not beyond_window(moves, e.target, stage, e.at): return []
@@ -390,11 +390,12 @@ def missing(
     rules, # The policy's `Approvals`
     least:int=0, # People who have to agree at least
     author:str=None, # Who changes the policy
-)->list: # Sentences
+)->list: # Of `Void`
     "Say who objected or is missing, where anybody was asked or spoke"
     if not (least or asked(rules) or any(e.kind == 'reject' for e in said)): return []
     t = tally(said, topic, keys, rules, least, author)
-    return rejections(t) or ([] if t.enough else tally_lines(t)[:1])
+    objections = [Void('objection', dict(said=o)) for o in rejections(t)]
+    return objections or ([] if t.enough else [Void('not_agreed', dict(said=tally_lines(t)[0]))])
 
 def way_back_topic(
     target:dict, # Identity of the version that is to come back

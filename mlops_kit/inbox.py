@@ -30,7 +30,7 @@ from .store import create_model, delete_run, download, experiment_id, get_params
 from .evidence import Key, canonical, check_manifest, evidence_experiment, find_key, sign, verify_envelope
 from .entry import HANDED, WORD, WORD_SCHEMA, Entry, form_faults, identity, is_identity, is_ref
 from .consent import WORDS, Topic, author_of, partial, read_day, read_waiver, way_back_topic
-from .ledger import ledger
+from .ledger import OK, ledger
 from .registry import (LINEAGE_FILE, Version, check_name, check_reason, open_store, policy_keys,
     publish, refuse_conflict, refuse_incomplete, refuse_stranger, resolve, settle, settle_all)
 from .approval import (TRIES, Matter, check_why, last_move, named_evidence, open_change, own_waivers, own_word, pinned_key, pinned_policy,
@@ -339,7 +339,7 @@ def spoken_of(version, to, store, evidence, rollback, policy)->Matter:
     if policy: return open_change(str(version), policy, store)
     version = resolve(version, store)
     book = ledger(store, version.name)
-    refuse_conflict(settle_all(book, False).get(to, 'ok'), version.name)
+    refuse_conflict(settle_all(book, False).get(to, OK), version.name)
     return look(book, version, to, pinned_key(book, version.ref), evidence, rollback)
 
 # %% ../nbs/11b_inbox.ipynb #81a514a5

@@ -44,8 +44,8 @@ from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryErr
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
-from .ledger import MOVES, identity, is_there, ledger, ledger_names
-from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, plain, policy_keys,
+from .ledger import MOVES, OK, identity, is_there, ledger, ledger_names
+from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
 from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, refuse_lockout, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
@@ -140,7 +140,7 @@ class Attempt:
     key: object = None # `Key` that signs; None for unsigned
     reason: str = '' # For the ledger
     dry_run: bool = False # Write nothing
-    state: str = 'ok' # How the alias stands to the ledger
+    state: object = OK # `AliasState`: how the alias stands to the ledger
     vacant: bool = False # The version that holds the alias was deleted
     hollow: bool = False # It holds the alias by a promotion on evidence that is nowhere
     seen: object = None # `Reading` of the ledger: what the decision is made from
@@ -509,7 +509,7 @@ def decide(
             if not left: return a.decided('conflict', [str(e)], **found)
             a.seen = a.book.read()
         else: break
-    if state.startswith('conflict'): return a.decided('conflict', [plain(state)], entry=entry.to_dict(), **found)
+    if state.conflict: return a.decided('conflict', [str(state)], entry=entry.to_dict(), **found)
     tell_lineage(a, kind, entry)
     return a.decided(decision, reasons, entry=entry.to_dict(), **found)
 
@@ -548,7 +548,7 @@ def open_attempt(
     if seen.pinned() and seen.pinned()['digest'] != policy.digest: refuse_lockout(proposed(policy))
     states, seen = settled(book, not dry_run, seen)
     head, state = seen.head(alias), states.get(alias) or settle(book, alias, not dry_run)
-    torn = state.startswith('conflict')
+    torn = state.conflict
     return Attempt(store, book, version, alias, head, policy, key, reason, dry_run, state, torn and vacant(book, head), torn and hollow(book, head), seen)
 
 # %% ../nbs/12_promotion.ipynb #48389fd9
@@ -558,7 +558,7 @@ def early_answer(
 )->Decision: # None where the evidence decides
     "Answer what needs no evidence"
     anew = a.vacant or a.hollow and a.head.target != identity(a.version)
-    if a.state.startswith('conflict') and not anew: return a.decided('conflict', [plain(a.state), hint_for(a)])
+    if a.state.conflict and not anew: return a.decided('conflict', [str(a.state), hint_for(a)])
     if a.head and a.head.target == identity(a.version):
         return a.decided('promoted', [f'it holds the alias already, since {a.head.at}: nothing was written'], entry=a.head.to_dict())
     holds = a.head.target['version'] if a.head else 0
@@ -840,7 +840,7 @@ def finished(
     "Finish a rollback that was killed half-way, and answer with it"
     head = seen.head(alias)
     undone = head and head.kind == 'rollback' and not seen.is_done(head) and to in (None, head.target['version'])
-    if not undone or settle(book, alias).startswith('conflict'): return None
+    if not undone or settle(book, alias).conflict: return None
     version = open_version(book, head.target, lineage=False)
     return Decision('rolled back', book.name, alias, version.to_dict(), dict(name=book.name, **head.base), reasons=['it had been decided before and was finished now'], entry=head.to_dict())
 
@@ -882,11 +882,11 @@ def outpaced(
 def torn(
     book, # `Ledger`
     head, # `Entry` that holds the alias
-    state:str, # From `settle`
+    state, # `AliasState`
 )->Decision:
     "Report an alias that somebody moved by hand"
     who = dict(name=book.name, **head.target)
-    return Decision('conflict', book.name, head.alias, who, who, reasons=[plain(state), f'settle it with `mlops-kit reconcile {book.name} --reason "…"`'])
+    return Decision('conflict', book.name, head.alias, who, who, reasons=[str(state), f'settle it with `mlops-kit reconcile {book.name} --reason "…"`'])
 
 # %% ../nbs/12_promotion.ipynb #8c4d5ed8
 def rollback(
@@ -902,7 +902,7 @@ def rollback(
     if undone := finished(book, seen := book.read(), alias, to): return published(book.store, undone)
     states, seen = settled(book, seen=seen, only=alias)
     head = seen.head(alias)
-    if head and states[alias].startswith('conflict') and not (vacant(book, head) or hollow(book, head)): return tell_people(torn(book, head, states[alias]))
+    if head and states[alias].conflict and not (vacant(book, head) or hollow(book, head)): return tell_people(torn(book, head, states[alias]))
     if head and expect not in (None, head.target['version']): return tell_people(outpaced(book, head, expect))
     a, told = open_rollback(book, seen, alias, to, reason)
     if a.head.target == identity(a.version): return a.decided('rolled back', [f'it holds the alias already, since {a.head.at}: nothing was written'])
@@ -920,11 +920,11 @@ def reconcile(
     states = settle_all(book)
     if not states: raise not_promoted(book, 'champion')
     refuse_stranger(book, None, key)
-    torn = {alias: said for alias,said in states.items() if said.startswith('conflict')}
+    torn = {alias: state for alias,state in states.items() if state.conflict}
     settled = [put_back(book, alias, reason, key) for alias in torn]
     head = book.head(next(iter(torn), 'champion' if 'champion' in states else next(iter(states))))
     who = dict(name=name, **head.target)
-    d = Decision('reconciled', name, head.alias, who, who, reasons=[plain(o) for o in torn.values()] or ['nothing differed'], entry=settled[0].to_dict() if settled else None)
+    d = Decision('reconciled', name, head.alias, who, who, reasons=[str(o) for o in torn.values()] or ['nothing differed'], entry=settled[0].to_dict() if settled else None)
     return published(book.store, d) if settled else d
 
 # %% ../nbs/12_promotion.ipynb #c58844a2
@@ -1177,7 +1177,7 @@ def standing(
     "Say how one model stands"
     book = ledger(store, name)
     states, chain = settle_all(book), book.read()
-    torn = next((plain(s) for s in states.values() if s.startswith('conflict')), '')
+    torn = next((str(s) for s in states.values() if s.conflict), '')
     champion, candidate = chain[0].heads.get('champion'), chain[0].heads.get('candidate')
     waits, then = waiting(store, name, champion, candidate and candidate.target, book)
     for alias, (said, what) in waits_elsewhere(book, candidate and candidate.target).items():

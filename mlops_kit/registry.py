@@ -16,7 +16,7 @@ __all__ = ['AUDITED', 'EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FIL
            'our_parts', 'missing_files', 'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training',
            'example_rows', 'gaps_of', 'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of',
            'table_record', 'answer_table', 'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys',
-           'refuse_stranger', 'settle', 'carry_out', 'plain', 'at_rest', 'settled', 'settle_all', 'make_candidate',
+           'refuse_stranger', 'settle', 'carry_out', 'at_rest', 'settled', 'settle_all', 'make_candidate',
            'refuse_conflict', 'vacant', 'hollow', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for',
            'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole',
            'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version',
@@ -38,7 +38,8 @@ from .store import (Store, connect, create_model, create_version, download_artif
     list_files, listing, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
 from .consent import refuse_lockout
-from .ledger import MOST_REASON, is_hollow, is_same, find_ledger, holder, is_there, ledger, pin_of, project, stands
+from mlops_kit.ledger import (MOST_REASON, OK, AliasState, find_ledger, holder, is_hollow, is_same, is_there, ledger, moved_to, pin_of, project,
+    stands)
 
 # %% ../nbs/09_registry.ipynb #d5f39552
 @dataclass
@@ -589,10 +590,10 @@ def settle(
     book, # `Ledger`
     alias:str, # Such as `champion`
     write:bool=True, # False: only look
-)->str: # What `project` says
+)->AliasState: # What `project` says
     "Finish what an earlier command left undone, also where the version before is gone"
     found = project(book, alias, write)
-    if not found.startswith('conflict') or not write: return found
+    if not found.conflict or not write: return found
     head = book.head(alias)
     if not head or book.is_done(head) or is_hollow(book, head): return found
     lost = get_alias(book.store, book.name, alias) is None and head.base and not is_there(book, head.base)
@@ -602,18 +603,11 @@ def settle(
 def carry_out(
     book, # `Ledger`
     entry, # `Entry` that was decided
-)->str: # 'moved'
+)->AliasState: # `moved`
     "Set the alias to what an entry decided, and write that down"
     set_alias(book.store, book.name, entry.alias, entry.target['version'])
     book.done(entry)
-    return 'moved'
-
-# %% ../nbs/09_registry.ipynb #ba0f5ce2
-def plain(
-    found:str, # From `project`
-)->str: # For people
-    "Take the word `conflict:` off what the ledger says"
-    return found.removeprefix('conflict: ')
+    return moved_to(book, entry)
 
 # %% ../nbs/09_registry.ipynb #1fa124ca
 def at_rest(
@@ -634,8 +628,8 @@ def settled(
     "Finish what was left undone, from one reading where nothing was"
     seen = seen or book.read()
     heads = {alias: head for alias,head in seen.chain.heads.items() if only in ('', alias)}
-    states = {alias: 'ok' if at_rest(book, head, seen) else settle(book, alias, write) for alias,head in heads.items()}
-    return states, seen if {*states.values()} <= {'ok'} else book.read()
+    states = {alias: OK if at_rest(book, head, seen) else settle(book, alias, write) for alias,head in heads.items()}
+    return states, seen if all(s.code == 'ok' for s in states.values()) else book.read()
 
 # %% ../nbs/09_registry.ipynb #b8e3b6f6
 def settle_all(
@@ -664,11 +658,11 @@ def make_candidate(
 
 # %% ../nbs/09_registry.ipynb #c8db2626
 def refuse_conflict(
-    found:str, # From `project`
+    found:AliasState, # From `project`
     name:str, # The registered model
 )->None:
     "Raise `RegistryError` with exit code 6 where an alias and the ledger disagree"
-    if found.startswith('conflict'): raise RegistryError(f'{plain(found)}.', f'settle it with `mlops-kit reconcile {name} --reason "…"`.', exit_code=EXIT['conflict'])
+    if found.conflict: raise RegistryError(f'{found}.', f'settle it with `mlops-kit reconcile {name} --reason "…"`.', exit_code=EXIT['conflict'])
 
 # %% ../nbs/09_registry.ipynb #07a087d7
 TRIES = 20 # Somebody else was faster so many times in a row
@@ -1020,13 +1014,13 @@ def meant(
     if isinstance(ref, Version): return same_version(ref, meant(ref.ref, store))
     name, number, alias = read_ref(ref)
     book = ledger(store, name)
-    state, target, done = 'ok', None, True
+    state, target, done = OK, None, True
     if alias: state, head, done = stands(book, alias)
     target = (head and head.target) if alias else target_of(book, number)
     if not target: raise not_found(book, number, alias)
-    if not done and head and is_hollow(book, head): raise EvidenceError(f'{plain(state)}.', f'`mlops-kit rollback {name}` goes back to the version before.', exit_code=EXIT['conflict'])
-    version = Version(name, **target) if alias and state == 'ok' else open_version(book, target, lineage=False)
-    if state.startswith('conflict'): warnings.warn(f'{plain(state)}; loaded is version {version.version}, as the ledger says.', stacklevel=3)
+    if not done and head and is_hollow(book, head): raise EvidenceError(f'{state}.', f'`mlops-kit rollback {name}` goes back to the version before.', exit_code=EXIT['conflict'])
+    version = Version(name, **target) if alias and state.code == 'ok' else open_version(book, target, lineage=False)
+    if state.conflict: warnings.warn(f'{state}; loaded is version {version.version}, as the ledger says.', stacklevel=3)
     return version
 
 # %% ../nbs/09_registry.ipynb #83a6dbfd

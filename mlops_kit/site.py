@@ -142,12 +142,12 @@ def alias_of(
     name:str, # Of the alias
     head, # `Entry` that holds it, or None
     there:int, # Version in MLflow, or None
-    state:str, # From `settled`, or '' where the ledger does not know the alias
+    state, # `AliasState`; None where the ledger does not know the alias
 )->Alias:
     "Compare an alias with the ledger, for a table"
     shown = lambda n: f'version {n}' if n else 'none'
     if not head: return Alias(readable(name), 'no entry', shown(there), tone='warn', state='set by hand, not decided here')
-    tone, said = ('error', 'conflict') if state.startswith('conflict') else ('inconclusive', 'decided, not carried out yet') if state == 'behind' else ('pass', 'as decided')
+    tone, said = ('error', 'conflict') if state.conflict else ('inconclusive', 'decided, not carried out yet') if state.code == 'behind' else ('pass', 'as decided')
     return Alias(readable(name), shown(head.target['version']), shown(there), head.at, readable(actor_of(head)), tone, said)
 
 # %% ../nbs/13a_site.ipynb #af453f0b
@@ -223,7 +223,7 @@ def lost_entries(
     sure = max([e.seq for e in entries if not e.void], default=0)
     late = [e for e in entries if e.void and e.seq > sure]
     if not late: return ''
-    return f'entry {late[0].seq} of its ledger does not count ({readable(late[0].void)}), and nothing that counts stands after it: what was decided since is not known'
+    return f'entry {late[0].seq} of its ledger does not count ({readable(str(late[0].void))}), and nothing that counts stands after it: what was decided since is not known'
 
 def ago(
     at:str, # ISO 8601
@@ -245,10 +245,10 @@ def read_model(
     still, heads, there = Still(book, seen), seen.chain.heads, aliases(store, name)
     champion, candidate = heads.get('champion'), heads.get('candidate')
     waits, then = waiting(store, name, champion, candidate and candidate.target, still)
-    torn = next((s for s in states.values() if s.startswith('conflict')), '').removeprefix('conflict: ')
-    lost, undone = lost_entries(seen.all), next((f'`{a}` was moved by the ledger, and MLflow has not followed yet' for a,s in states.items() if s == 'behind'), '')
+    torn = next((str(s) for s in states.values() if s.conflict), '')
+    lost, undone = lost_entries(seen.all), next((f'`{a}` was moved by the ledger, and MLflow has not followed yet' for a,s in states.items() if s.code == 'behind'), '')
     if torn or lost or undone: then = next_command(name, torn, lost)
-    known = [alias_of(a, heads.get(a), there.get(a), states.get(a, '')) for a in sorted({*heads, *there})]
+    known = [alias_of(a, heads.get(a), there.get(a), states.get(a)) for a in sorted({*heads, *there})]
     m = Model(name, '', lost, readable(torn), readable(undone), f'version {champion.target["version"]}' if champion else 'none', champion.at if champion else '',
         ago(champion.at, at) if champion else '', readable(waits), safe_command(name, then), known, seen.all)
     m.waived = [readable(o) for o in waived_now(still, seen.all, [e.target for e in (champion, candidate) if e])]

@@ -883,7 +883,7 @@ def test_the_page_shows_who_agreed_and_what_was_waived(world):
 def test_a_promotion_that_was_written_past_the_rules_is_void(world):
     head = world.book().head('champion')
     forge(world, 'promote', 'ana', base=head.target, decision='promoted', check=False)
-    assert world.book().entries(all=True)[-1].void.startswith('0 of 2 approvals; missing is the role `risk`')
+    assert world.book().entries(all=True)[-1].void.facts['said'].startswith('0 of 2 approvals; missing is the role `risk`')
     assert world.book().head('champion').seq == head.seq
 
 

@@ -198,6 +198,25 @@ def test_a_version_that_was_deleted_is_gone_and_not_tampered_with(audited, fuzz)
     assert [(f.where, f.ok) for f in a.unchecked] == [('version 3', None)] and 'gone' in a.unchecked[0].said
 
 
+def test_a_signed_objection_behind_a_gap_is_found_whatever_the_message_says(fuzz, audited, monkeypatch):
+    from mlops_kit import entry
+    from mlops_kit.entry import ENTRY, Entry, identity, key_of_seq
+    from mlops_kit.evidence import canonical, read_key, sign
+    from mlops_kit.ledger import signed_entry
+    from mlops_kit.store import log_param_once
+    chain, key = fuzz.world.book().read()[0], read_key(fuzz.world.key)
+    e = signed_entry(Entry(0, 'reject', 'tiny', 'champion', target=identity(chain.heads['candidate'].target), decision='rejected', reason='no'), chain, chain.pin['keys'], key)
+    e.seq += 1
+    e.signature = sign(e.signed, key, ENTRY)['signatures'][0]['sig']
+    assert log_param_once(fuzz.store, chain.runs[-1], key_of_seq(e.seq), canonical(e.body).decode())
+    try:
+        for words in (entry.VOIDS, {k: 'gone with the wind' for k in entry.VOIDS}):
+            monkeypatch.setattr(entry, 'VOIDS', words)
+            a = audited()
+            assert a.exit_code == 1 and [f.where for f in a.broken] == [f'entry {fuzz.last + 1}'], a
+    finally: fuzz.db.execute(f"DELETE FROM params WHERE key = '{key_of_seq(e.seq)}'")
+
+
 def test_a_version_that_was_made_in_mlflow_alone_is_named(audited, fuzz):
     fuzz.db.execute("INSERT INTO model_versions SELECT name, 9, 1, 1, description, user_id, current_stage, source, run_id, status, status_message, run_link, storage_location, workspace FROM model_versions WHERE version = 1")
     try: a = audited()

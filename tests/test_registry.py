@@ -206,7 +206,7 @@ def test_a_forged_name_of_files_reaches_no_other_folder(tmp_path, monkeypatch, f
     for kind, alias, base in [('register', 'candidate', head.target), ('approve', 'champion', None)]:
         e = Entry(0, kind, 'tiny', alias, base, head.target | {field: str(mine) if value == 'FOLDER' else value}, 'registered')
         assert log_param_once(world.store, book.run_id, f'seq-{chain.seq:06d}', canonical(signed_entry(e, chain, {}).body).decode())
-        assert book.read().all[-1].void == 'its target is no version'
+        assert book.read().all[-1].void.code == 'no_version'
         chain = book.read().chain
     assert answers(load('tiny@candidate', world.store)) == answers(fitted()) and mine.exists() and len(world.history(all=True).rows) == 3
 

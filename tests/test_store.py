@@ -282,7 +282,7 @@ def test_a_server_keeps_a_ledger(server, tmp_path, model):
     policy = led.pin(text, {ana.keyid: dict(person='Ana', role='', public=ana.public)}, ana).policy
     led.append('register', 'candidate', target, base=None, decision='registered', key=ana)
     led.append('promote', 'champion', target, base=None, decision='promoted', evidence=proof, policy=policy, key=ana)
-    assert [project(led, a) for a in ('candidate', 'champion', 'champion')] == ['moved', 'moved', 'ok']
+    assert [project(led, a).code for a in ('candidate', 'champion', 'champion')] == ['moved', 'moved', 'ok']
     again = ledger(st.connect(server[0]), 'signed')
     assert [(e.kind, e.actor, e.verified) for e in again.entries(all=True)] == [('policy', 'Ana', True), ('register', 'Ana', True), ('promote', 'Ana', True)]
     assert st.aliases(store, 'signed') == dict(candidate=1, champion=1)
