@@ -73,7 +73,7 @@ class Entry:
     handed: dict = None # at, keyid, signature, token of a word that was said elsewhere; None where the signer speaks
     schema: str = ENTRY_SCHEMA
     digest: str = field(default='', compare=False) # sha256 of its bytes
-    void: Void = field(default=None, compare=False) # Why it does not count; None where it does
+    void: Void = field(default=None, compare=False) # Why it does not count; empty where it does
     run_id: str = field(default='', compare=False) # MLflow's run that keeps it
     @property
     def body(self): return {k: v for k,v in asdict(self).items() if k not in BESIDE}
