@@ -17,7 +17,7 @@ setup(
     version=version, license=cfg['license'], author=cfg['author'], keywords=cfg['keywords'].split(),
     classifiers=[f"Development Status :: {cfg['status']}", 'Programming Language :: Python :: 3 :: Only'],
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
-    packages=['mlops_kit', 'mlops_kit.promotion_gates'], package_dir={'mlops_kit.promotion_gates': 'promotion_gates'},
+    packages=['mlops_kit', 'mlops_kit.gates', 'mlops_kit.promotion_gates'], package_dir={'mlops_kit.promotion_gates': 'promotion_gates'},
     package_data={'mlops_kit': ['data/*', 'py.typed'], 'mlops_kit.promotion_gates': ['*.ipynb']},
     install_requires=lines('requirements'), extras_require=extras,
     entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['mlops_kit=mlops_kit._modidx:d']))

@@ -10,7 +10,7 @@ from typing import get_args, get_origin
 import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = 'contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates', 'selftest', 'runner', 'dossier'
+ROOMS = 'contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates.candidate', 'gates.worker', 'selftest', 'runner', 'dossier'
 
 
 def reasons():
@@ -34,6 +34,8 @@ VARIABLES = {
     'MLOPS_KIT_WEBHOOK_SECRET': 'signs what is sent there with HMAC',
     'MLOPS_KIT_APPRISE': 'addresses for Apprise, separated by spaces; needs the extra `notify`',
     'MLOPS_KIT_DEBUG': 'anything: show the traceback of an unexpected error',
+    'MLOPS_KIT_ISOLATION': 'which of bubblewrap and landlock may hold a model, separated by commas; both unless given, and `process` for none',
+    'MLOPS_KIT_WORKERS': 'set by the runner: where a gate finds the processes that answer for the models',
     'MLOPS_KIT_GATE': 'set by the runner: the gate that a notebook asks for',
     'MLOPS_KIT_CRASH_AT': 'for tests: die before or after the numbered write to the store',
     'OPENLINEAGE_URL': 'where lineage events are sent; what else the OpenLineage client reads counts too',

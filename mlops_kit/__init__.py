@@ -20,7 +20,9 @@ Modules:
 - `mlops_kit.evidence`: Manifests of files, signed statements over what was judged, and where they are kept.
 - `mlops_kit.fairness`: fairlearn's metrics by group: the widest gap and the worst ratio, each with an interval, and the groups named.
 - `mlops_kit.figure`: One picture for every gate: each check against its bound, the worst first.
-- `mlops_kit.gates`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.gates.candidate`: Bring a model, its champion and fresh data together, and ask them one gate at a time.
+- `mlops_kit.gates.isolation`: The ways to shut a process in that this machine offers, and the questions that show whether one of them holds.
+- `mlops_kit.gates.worker`: A process of its own, that has rows coming in and numbers going out, and nothing else to reach.
 - `mlops_kit.governance`: What has to be written down about a version before somebody signs for it.
 - `mlops_kit.graph`: Boxes from left to right and the lines between them: sources, tables, a version, what judged it, and the alias that names it.
 - `mlops_kit.importance`: Permutation importance, measured once when a version is registered: what it costs the model to lose a column, and how far its answers move.

@@ -20,15 +20,16 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
-from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_json, unknown, write_file
+from .core import MlopsKitError, RegistryError, EXIT, now, to_json, unknown, write_file
 
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
 from .evidence import actor, find_key, write_manifest
 from .consent import policy_of
+from .gates.worker import WorkerError, asked, input_names
 from .ledger import identity, is_same, ledger
-from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source, input_names,
-    load_model, missing_files, open_store, open_version, params_of, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
-    scorer, settle, settled, task_of, write_example)
+from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source,
+    missing_files, open_store, open_version, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
+    settle, settled, task_of, write_example)
 from .store import aliases, holder_of, mlflow_quietly, model_names, upload
 
 # %% ../nbs/09a_adoption.ipynb #259c802d
@@ -80,15 +81,17 @@ def refuse_unreadable(
 # %% ../nbs/09a_adoption.ipynb #4ed14f3d
 def opened(
     folder:Path, # A version's files, as plain MLflow loads them
+    worker, # `Worker` of these files
     task:str=None, # As the caller or the policy says
-)->tuple: # The model, and its task
+)->tuple: # What the model tells of itself, and its task
     "Load a model for the first time, or say why not"
     refuse_unreadable(folder)
     input_names(folder)
     if not task and 'sklearn' not in flavors_of(folder): raise RegistryError('the model does not tell its task.', 'give task, one of binary, multiclass, regression.')
-    try: model = load_model(folder)
-    except Exception as e: raise EvidenceError(f'the model does not load: {type(e).__name__}: {str(e)[:300]}.', 'adopt it where its requirements are installed.') from None
-    return model, task_of(model, task)
+    try: facts = worker.facts()
+    except WorkerError as e: raise WorkerError(f'the model does not load: {e.message}', e.hint or 'adopt it where its requirements are installed.', reason=e.reason) from None
+    worker.task = task or facts['task']
+    return facts, worker.task
 
 # %% ../nbs/09a_adoption.ipynb #d878096c
 def stored_rows(
@@ -108,39 +111,38 @@ def stored_rows(
 def record_answers(
     folder:Path, # A version's files
     names, # The columns that the model reads
-    task:str, # 'binary', 'multiclass' or 'regression'
+    score, # Callable: DataFrame -> array
 )->None:
     "Record what the model answers for its stored example"
     rows = stored_rows(folder, names)
-    if rows is None: scorer(folder, task)
-    else: write_example(folder, rows, task)
+    if rows is not None: write_example(folder, rows, score)
 
 # %% ../nbs/09a_adoption.ipynb #f2471a33
 UNKNOWN = dict(uri='not known: the model was adopted', rows=None, digest=None, sources=[])
 
 def adopted_lineage(
-    model, # As loaded
+    facts:dict, # What the model tells of itself: classes and parameters
     **said, # task, target, features, owner, adopted_by
 )->dict: # What `lineage.json` holds
     "Record what is known of a version that nobody registered"
-    classes = getattr(model, 'classes_', None)
     code = dict(commit=None, dirty=None, remote=None, entry=None, note='not known: the model was adopted')
-    return dict(adopted=True, adopted_at=now(), kinds={}, classes=None if classes is None else classes.tolist(), train=UNKNOWN, test=None,
-        metrics={}, params=params_of(model), sources=[], code=code, environment={}, contract=None, intended_use='', **said)
+    return dict(adopted=True, adopted_at=now(), kinds={}, classes=facts['classes'], train=UNKNOWN, test=None,
+        metrics={}, params=facts['params'], sources=[], code=code, environment={}, contract=None, intended_use='', **said)
 
 # %% ../nbs/09a_adoption.ipynb #a61b3d3c
 def furnish(
     folder:Path, # A copy of the version's files
     task:str, # As the caller or the policy says, or None
     target:str, # The column to predict
+    worker, # `Worker` of these files
     **said, # owner, adopted_by
 ): # `Manifest`, and the lineage
     "Complete a copy of a version's files with all that a judgement needs of it"
-    model, task = opened(folder, task)
+    facts, task = opened(folder, worker, task)
     names = input_names(folder)
     features_of(folder, [*names, target], target)
-    record_answers(folder, names, task)
-    lineage = adopted_lineage(model, task=task, target=target, features=names, **said)
+    record_answers(folder, names, worker.predict)
+    lineage = adopted_lineage(facts, task=task, target=target, features=names, **said)
     (folder/'mlops_kit').mkdir(exist_ok=True)
     write_file(folder/'mlops_kit'/LINEAGE_FILE, to_json(lineage) + '\n')
     return write_manifest(folder), lineage
@@ -214,14 +216,18 @@ def take_in(
     policy=None, # `Policy` to pin if none is
     key=None, # `Key` that signs
     reason:str='', # For the ledger
-    **said, # task, target, owner
+    rules=None, # `Policy` that holds: the pinned one, else the one that is named
+    task:str=None, # 'binary', 'multiclass' or 'regression'; the model's unless given
+    **said, # target, owner
 )->Version:
     "Hash, load and keep a version, and write it down"
     from tempfile import TemporaryDirectory
     store = book.store
     with TemporaryDirectory() as tmp:
         folder = fetch_source(store, found.name, found.version, Path(tmp)/'model')
-        try: manifest, lineage = furnish(folder, adopted_by=actor(key), **said)
+        try:
+            refuse_unreadable(folder)
+            with asked(folder, task or '', rules, store) as worker: manifest, lineage = furnish(folder, task, worker=worker, adopted_by=actor(key), **said)
         except MlopsKitError as e: raise type(e)(f'`{found.name}/{found.version}` cannot be adopted: {e.message}', e.hint, e.exit_code) from None
         refuse_moved(store, alias, found)
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id
@@ -254,4 +260,4 @@ def adopt(
     refuse_judgeable(book, found)
     rules = policy_of(seen.pinned()) if seen.pinned() else policy
     target, task = purpose(rules, name, target, task)
-    return take_in(book, alias, found, policy, key, reason, task=task, target=target, owner=owner or rules and rules.owner or actor(key))
+    return take_in(book, alias, found, policy, key, reason, rules, task, target=target, owner=owner or rules and rules.owner or actor(key))

@@ -173,7 +173,7 @@ def fitting(parts, room, what)->list:
     return kept + ([f'… and {left} {what} more: the dossier has them'] if left else [])
 
 # %% ../nbs/14a_ci.ipynb #be88fcab
-ROOMS = ('contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates', 'selftest', 'runner', 'dossier')
+ROOMS = ('contract', 'slices', 'quality', 'drift', 'performance', 'calibration', 'fairness', 'behaviour', 'governance', 'gates.candidate', 'gates.worker', 'selftest', 'runner', 'dossier')
 
 def help_for(
     code:str, # A reason code

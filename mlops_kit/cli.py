@@ -289,7 +289,7 @@ def rollback(a):
 # %% ../nbs/15_cli.ipynb #abf1c169
 def replaced_gates(verdicts)->dict: # Gate to digest
     "Name the gates of a run that are not as they ship"
-    from mlops_kit.gates import read_run
+    from mlops_kit.gates.candidate import read_run
     run = read_run(verdicts.folder/'run.json')
     return {o: run['gates'][o] for o in run.get('own', ())}
 

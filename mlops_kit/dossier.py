@@ -30,7 +30,7 @@ from urllib.parse import quote
 from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts
 from .core import counted, digest, file_digest, load_verdict, number, said, ticked, write_file
 from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
-from .gates import read_run
+from .gates.candidate import read_run
 from .graph import Box, graph_figure
 from .requirements import answered, frameworks
 

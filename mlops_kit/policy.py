@@ -12,14 +12,14 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Positive', 'Digest', 'Age', 'Span', 'USUAL_GATES', 'BUILT_IN', 'METHODS',
            'USUAL', 'DECISIONS', 'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'ANSWERS', 'OWN_HINT', 'SIGNED', 'CHANCE',
            'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age',
-           'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Waivers', 'Approvals',
-           'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality', 'loose_threshold',
-           'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance', 'GroupMetric', 'Fairness',
-           'check_fairness', 'check_group_metric', 'Latency', 'Behaviour', 'Governance', 'OwnGate', 'own_settings',
-           'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates', 'vain_bounds', 'check_bounds',
-           'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys', 'one_line', 'written',
-           'parse_policy', 'load_policy', 'own_gates', 'copied_policy', 'fits_policy', 'as_policy', 'with_gates',
-           'default_policy', 'quoted', 'policy_text', 'policy_schema']
+           'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Models', 'Waivers',
+           'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
+           'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance',
+           'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Latency', 'Behaviour', 'Governance',
+           'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
+           'vain_bounds', 'check_bounds', 'check_aliases', 'check_metric', 'check_metrics', 'find_line', 'known_keys',
+           'one_line', 'written', 'parse_policy', 'load_policy', 'own_gates', 'copied_policy', 'fits_policy',
+           'as_policy', 'with_gates', 'default_policy', 'quoted', 'policy_text', 'policy_schema']
 
 # %% ../nbs/01_policy.ipynb #453ed45d
 import re
@@ -140,6 +140,11 @@ class Signing(Strict):
     "Who signs"
     required: bool = False # Does every decision need a signature?
     keys: str = 'keys' # Folder of public keys, beside the policy
+
+class Models(Strict):
+    "Which models may be loaded to be judged"
+    pickle: Literal['refuse', 'allow'] = 'refuse' # Code of an author where nothing keeps it from key, home, store and network
+    trusted: list[Annotated[str, Field(pattern=r'^\w+(\.\w+)+$')]] = [] # Types in skops files that somebody has looked at, such as `shop.steps.Clip`
 
 class Waivers(Strict):
     "How long a gate may be waived"
@@ -492,6 +497,7 @@ class Policy(Strict):
     data: Data = Data()
     signing: Signing = Signing()
     waivers: Waivers = Waivers()
+    models: Models = Models()
     stages: Annotated[dict[str, Stage], Field(min_length=1)] = {'champion': Stage()}
     gates: Gates = Gates()
     notebooks: dict[str, Digest] = {} # Your own gate notebooks by the digest of their code: no other is believed
@@ -793,6 +799,10 @@ signing:
 
 waivers:
   max_days: 30               # a gate is never waived for longer
+
+# models:
+#   trusted: [shop.steps.Clip]  # types in skops files that somebody has looked at
+#   pickle: refuse           # allow: an author's code is judged also where nothing keeps it from key, home and network
 
 '''
 

@@ -50,7 +50,8 @@ from .registry import (carry_out, check_example, check_reason, hollow, model_fil
 from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, refuse_lockout, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
-from .gates import moment, policy_contract, read_run
+from .gates.worker import asked
+from .gates.candidate import moment, policy_contract, read_run
 from .lineage import configured, decided_events, send
 from .runner import believe, gate_digests, run_gates
 from .store import add_fact, artifact_page, failed, find_runs, model_names, read_artifact
@@ -792,12 +793,15 @@ def way_back(
 def fit_to_return(
     store, # `Store`
     version, # `Version`
+    policy=None, # `Policy`: what it says about models
 )->list: # Sentences
     "Hash the version's files, load its model and have it answer its stored example; or raise"
     with TemporaryDirectory() as tmp:
         files = model_files(version, tmp, store)
         task = json.loads((files/'mlops_kit/lineage.json').read_text(encoding='utf-8'))['task']
-        rows = check_example(files, task)
+        with asked(files, task, policy, store) as worker:
+            worker.facts()
+            rows = check_example(files, worker.predict)
         return [f'{len(read_manifest(files).files)} files are as registered', f'{rows} stored rows score as recorded' if rows else 'its model loads; no example is stored that it could answer']
 
 # %% ../nbs/12_promotion.ipynb #625aa483
@@ -812,9 +816,9 @@ def verified_return(
     hint = f'`mlops-kit rollback {book.name} --to {others[0]}` goes to the next one.' if others else 'no other version was there before; promote one.'
     try:
         version = open_version(book, target, lineage=False)
-        return version, fit_to_return(book.store, version)
+        return version, fit_to_return(book.store, version, policy_of(seen.pinned()))
     except Exception as e:
-        if failed(e): raise
+        if failed(e) or getattr(e, 'reason', '') in ('no_isolation', 'not_started'): raise
         why = e.message if isinstance(e, MlopsKitError) else f'its model does not answer: {type(e).__name__}: {e}.'
         raise EvidenceError(f'`{book.name}/{target["version"]}` cannot come back: {why}', hint) from e
 

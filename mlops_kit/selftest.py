@@ -30,7 +30,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
 from .core import EXIT, MARKS, Check, MlopsKitError, Verdict, asdict, bar, counted, html_table, text_table, unknown
-from .gates import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate, slice_columns
+from .gates.candidate import Candidate, Model, ask_here, declared, gate_name, known_gates, open_candidate, slice_columns
 
 # %% ../nbs/10a_selftest.ipynb #6dc13da7
 @dataclass
@@ -370,7 +370,7 @@ def harmed(
     "Put a harm's table and files in place of the candidate's"
     from mlops_kit.table import open_table
     table = c.table if harm.table is None else declared(open_table(harm.table), c.model.lineage)
-    model = c.model if harm.folder is None else Model(c.model.version, harm.folder)
+    model = c.model if harm.folder is None else Model(c.model.version, harm.folder, c.model.start)
     found = replace(c, table=table, model=model, run=None, out=None)
     found.reference_table = c.reference_table
     return found

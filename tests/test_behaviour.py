@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from mlops_kit import behaviour
-from mlops_kit.behaviour import REASONS, behaviour_checks, clean_python, open_model, pinned
+from mlops_kit.behaviour import REASONS, behaviour_checks, clean_python, pinned
 from mlops_kit.core import EvidenceError
+from mlops_kit.gates.worker import REASONS as WORKERS_REASONS, guarded, start_worker
 
 ROWS = pd.DataFrame(dict(hour=[6., 17, 18, 7, 19, 20, 8, 9, 21, 22]*3, wind=[1., 2, 5, 3, 4, 5, 6, 1, 7, 8]*3, carrier=['UA', 'AA']*15))
 USUAL = Config(environment='current', reason='a test', timeout=8, latency={}, max_latency_ratio=3., max_memory_mb=None, max_size_mb=1e-6)
@@ -27,8 +28,12 @@ def saved(folder, predict):
     return folder
 
 
+def start_of(folder, **kwargs): return lambda python: start_worker(folder, 'regression', guarded(), anyway=True, weigh=True, **kwargs)
+
+
 def judged(folder, predict, **kwargs):
-    return {c.id.removeprefix('behaviour:'): c for c in behaviour_checks(saved(folder, predict), 'regression', ROWS, Config(**vars(USUAL) | kwargs), folder)}
+    config = Config(**vars(USUAL) | kwargs)
+    return {c.id.removeprefix('behaviour:'): c for c in behaviour_checks(saved(folder, predict), start_of(folder, seconds=config.timeout), ROWS, config, folder)}
 
 
 @pytest.mark.slow
@@ -47,7 +52,7 @@ def test_a_model_that_hangs_dies_and_shouts_takes_nobody_along(tmp_path):
     says = {k: c.reason for k, c in found.items() if c.status == 'fail'}
     assert says == dict(missing='hung', extreme='died', unseen='printed', empty_text='not_finite', no_rows='wrong_shape', size='too_large')
     assert {'turned', 'parts', 'latency:1', 'latency:1000'} <= {k for k, c in found.items() if c.status == 'pass'}
-    assert all(c.reason in ('', *REASONS) for c in found.values())
+    assert all(c.reason in ('', *REASONS, *WORKERS_REASONS) for c in found.values())
 
 
 @pytest.mark.slow
@@ -66,7 +71,7 @@ def test_chance_and_a_model_that_raises_are_named(tmp_path):
 @pytest.mark.filterwarnings('ignore')
 def test_what_does_not_load_is_asked_nothing(tmp_path):
     (saved(tmp_path/'m', len)/'python_model.pkl').write_bytes(b'torn')
-    found = behaviour_checks(tmp_path/'m', 'regression', ROWS, USUAL, tmp_path)
+    found = behaviour_checks(tmp_path/'m', start_of(tmp_path/'m'), ROWS, USUAL, tmp_path)
     assert [(c.id, c.status, c.reason) for c in found] == [('behaviour:pinned', 'pass', ''), ('behaviour:loads', 'fail', 'does_not_load')]
 
 
@@ -76,13 +81,27 @@ def test_it_scores_as_the_gates_do(tmp_path):
     from mlops_kit.registry import fill, read_training, scorer
     from world import fitted, flights
     fill(tmp_path/'m', fitted(), read_training(fitted(), flights(), None, 'late'), owner='x')
-    assert open_model(str(tmp_path/'m'), 'binary')(flights()).tolist() == scorer(tmp_path/'m', 'binary')(flights()).tolist()
+    for weigh in (False, True):
+        worker = start_worker(tmp_path/'m', 'binary', guarded(), weigh=weigh)
+        assert worker.predict(flights()[['hour', 'wind']]).tolist() == scorer(tmp_path/'m', 'binary')(flights()).tolist()
+        assert worker.facts()['classes'] == [0, 1] and (worker.facts()['bytes'] > 0) == weigh
+        worker.close()
+
+
+@pytest.mark.parametrize('line', ['-r /etc/passwd', '--index-url https://example.org', '-e .', './evil', 'evil @ https://example.org/evil.tar.gz', 'evil @ file:///evil', 'a==1 --hash=x'])
+def test_requirements_install_packages_by_name_and_run_nothing(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(behaviour, 'run_command', lambda *a: pytest.fail('something was installed'))
+    with pytest.raises(EvidenceError, match='asks for something else'): clean_python(['scikit-learn==1.9.1', line], tmp_path)
+
+
+def test_an_environment_is_made_of_wheels(tmp_path):
+    for command in behaviour.recipe(tmp_path/'env', tmp_path/'wanted.txt')[1:]: assert '--only-binary' in command and ':all:' in command
 
 
 def test_an_environment_that_cannot_be_built_is_an_error(tmp_path, monkeypatch):
     (tmp_path/'requirements.txt').write_text('scikit-learn==1.9.1\n')
     monkeypatch.setattr(behaviour, 'recipe', lambda part, wanted: [[sys.executable, '-c', 'import os, sys; os.makedirs(sys.argv[1]); sys.exit("ERROR: no route to the index")', part]])
-    found = behaviour_checks(tmp_path, 'regression', ROWS, Config(**vars(USUAL) | dict(environment='clean')), tmp_path)
+    found = behaviour_checks(tmp_path, None, ROWS, Config(**vars(USUAL) | dict(environment='clean')), tmp_path)
     assert [(c.status, c.reason) for c in found] == [('pass', ''), ('error', 'no_environment')] and 'no route to the index' in found[1].message
     assert not [o for o in (tmp_path/'environments').iterdir()]
     monkeypatch.setattr(behaviour, 'recipe', lambda part, wanted: [['no-such-program']])

@@ -11,13 +11,16 @@ sys.path.insert(0, str(ROOT/'docs'))
 from reference import ROOMS, reasons, reference  # noqa: E402
 
 
+ROOM_FILES = sorted('.'.join(p.relative_to(ROOT/'mlops_kit').with_suffix('').parts) for p in (ROOT/'mlops_kit').rglob('[a-z]*.py'))
+
+
 def test_the_reference_is_current(): assert (ROOT/'docs/reference.md').read_text() == reference()
 
 
-@pytest.mark.parametrize('room', sorted(p.stem for p in (ROOT/'mlops_kit').glob('[a-z]*.py')))
+@pytest.mark.parametrize('room', ROOM_FILES)
 def test_every_reason_code_is_explained(room):
     "The fourth argument of `check` and of `Check`, and what is given as `reason=`, in the room's own code; `conftest.explained` sees what is made up while tests run"
-    tree, found = ast.parse((ROOT/f'mlops_kit/{room}.py').read_text()), set()
+    tree, found = ast.parse((ROOT/'mlops_kit'/f'{room.replace(".", "/")}.py').read_text()), set()
     for n in ast.walk(tree):
         if isinstance(n, ast.Call) and getattr(n.func, 'id', '') in ('check', 'Check'):
             given = [k.value for k in n.keywords if k.arg == 'reason'] + n.args[3:4]
@@ -28,7 +31,7 @@ def test_every_reason_code_is_explained(room):
 
 def test_every_room_with_reason_codes_is_asked():
     from mlops_kit import ci_output
-    rooms = {p.stem for p in (ROOT/'mlops_kit').glob('*.py') if re.search('^REASONS = ', p.read_text(), re.M)}
+    rooms = {o for o in ROOM_FILES if re.search('^REASONS = ', (ROOT/'mlops_kit'/f'{o.replace(".", "/")}.py').read_text(), re.M)}
     assert set(ROOMS) == set(ci_output.ROOMS) == rooms and all(todo.strip() for todo in reasons().values())
 
 
@@ -54,7 +57,7 @@ def test_every_public_function_says_what_it_does():
 
 def test_the_readme_names_every_page():
     text = (ROOT/'README.md').read_text()
-    for p in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')): assert f'(nbs/{p.name})' in text, p.name
+    for p in sorted([*(ROOT/'nbs').glob('[0-9]*.ipynb'), *(ROOT/'nbs').glob('[a-z]*/*.ipynb')]): assert f'({p.relative_to(ROOT)})' in text, p
 
 
 def test_every_option_and_every_key_of_the_policy_has_a_meaning():
@@ -66,7 +69,7 @@ def test_every_option_and_every_key_of_the_policy_has_a_meaning():
 
 def test_every_variable_that_is_read_is_documented():
     from reference import VARIABLES
-    text = '\n'.join(p.read_text() for p in (ROOT/'mlops_kit').glob('*.py') if p.name != '_modidx.py')
+    text = '\n'.join(p.read_text() for p in (ROOT/'mlops_kit').rglob('*.py') if p.name != '_modidx.py')
     read = set(re.findall(r"\benv(?:iron)?(?:\.get|\.setdefault)?[(\[]'([A-Z][A-Z_]+)'", text)) | set(re.findall(r'MLOPS_KIT_[A-Z_]+', text))
     ours = {'FORCE_COLOR', 'CLICOLOR_FORCE', 'CLICOLOR'} # named beside NO_COLOR
     assert {'MLOPS_KIT_KEY', 'NO_COLOR', 'MLFLOW_TRACKING_URI'} <= read and read - set(VARIABLES) - ours - {'TERM', 'MLOPS_KIT_'} <= set(), read - set(VARIABLES)

@@ -65,7 +65,7 @@ def test_no_row_leaves_the_server(world, served, monkeypatch):
     def refuse(*a): raise AssertionError('rows were read')
     monkeypatch.setattr(engine.Engine, 'batches', refuse)
     monkeypatch.setattr(engine.Engine, 'arrow', refuse)
-    monkeypatch.setattr('mlops_kit.gates.answers_then_and_now', lambda c: None) # A model answers row by row
+    monkeypatch.setattr('mlops_kit.gates.candidate.answers_then_and_now', lambda c: None) # A model answers row by row
     verdicts = judge(version, served('april'), policy=folder/'policy.yaml', gates=DATA_GATES, store=store)
     assert [v.status for v in verdicts] == ['pass']*3 and max(sizes) <= open_table(folder/'april.parquet').rows
 
@@ -91,7 +91,7 @@ def test_a_declared_kind_holds_from_registration_to_judging(world):
 def test_judging_by_a_stored_profile_leaves_the_training_table_alone(world, monkeypatch):
     folder, store, version = world
     def refuse(lineage): raise AssertionError('the training table was opened')
-    monkeypatch.setattr('mlops_kit.gates.reference_table', refuse)
+    monkeypatch.setattr('mlops_kit.gates.candidate.reference_table', refuse)
     assert judge(version, folder/'april.parquet', policy=folder/'policy.yaml', gates=['data_quality', 'drift'], store=store).status == 'pass'
 
 
