@@ -20,12 +20,12 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
-from .core import MlopsKitError, RegistryError, EXIT, now, to_json, unknown, write_file
+from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_json, unknown, write_file
 
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
 from .evidence import actor, find_key, write_manifest
 from .consent import policy_of
-from .gates.worker import WorkerError, asked, input_names
+from .gates.worker import WorkerError, input_names, worker_for
 from .ledger import identity, is_same, ledger
 from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source,
     missing_files, open_store, open_version, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
@@ -89,7 +89,9 @@ def opened(
     input_names(folder)
     if not task and 'sklearn' not in flavors_of(folder): raise RegistryError('the model does not tell its task.', 'give task, one of binary, multiclass, regression.')
     try: facts = worker.facts()
-    except WorkerError as e: raise WorkerError(f'the model does not load: {e.message}', e.hint or 'adopt it where its requirements are installed.', reason=e.reason) from None
+    except WorkerError as e:
+        if e.reason != 'raised': raise
+        raise EvidenceError(f'the model does not load: it raised {e.said}.', 'adopt it where its requirements are installed.') from None
     worker.task = task or facts['task']
     return facts, worker.task
 
@@ -227,7 +229,7 @@ def take_in(
         folder = fetch_source(store, found.name, found.version, Path(tmp)/'model')
         try:
             refuse_unreadable(folder)
-            with asked(folder, task or '', rules, store) as worker: manifest, lineage = furnish(folder, task, worker=worker, adopted_by=actor(key), **said)
+            with worker_for(folder, task or '', rules, store) as worker: manifest, lineage = furnish(folder, task, worker=worker, adopted_by=actor(key), **said)
         except MlopsKitError as e: raise type(e)(f'`{found.name}/{found.version}` cannot be adopted: {e.message}', e.hint, e.exit_code) from None
         refuse_moved(store, alias, found)
         book.run_id = book.run_id or ledger(store, found.name, create=True).run_id

@@ -50,7 +50,7 @@ from .registry import (carry_out, check_example, check_reason, hollow, model_fil
 from .consent import (WORDS, Topic, asked, beyond_window, left_at, lifted, policy_of, refuse_lockout, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
-from .gates.worker import asked
+from .gates.worker import worker_for
 from .gates.candidate import moment, policy_contract, read_run
 from .lineage import configured, decided_events, send
 from .runner import believe, gate_digests, run_gates
@@ -799,7 +799,7 @@ def fit_to_return(
     with TemporaryDirectory() as tmp:
         files = model_files(version, tmp, store)
         task = json.loads((files/'mlops_kit/lineage.json').read_text(encoding='utf-8'))['task']
-        with asked(files, task, policy, store) as worker:
+        with worker_for(files, task, policy, store) as worker:
             worker.facts()
             rows = check_example(files, worker.predict)
         return [f'{len(read_manifest(files).files)} files are as registered', f'{rows} stored rows score as recorded' if rows else 'its model loads; no example is stored that it could answer']

@@ -12,10 +12,10 @@ __all__ = ['PARAMETERS', 'KINDS', 'INJECTED', 'MARKED', 'RUN_SCHEMA', 'PAGE', 'S
            'check_shape', 'read_gate', 'parameter_names', 'bad_gate', 'notebook_bytes', 'notebook_cells', 'parse_cells',
            'is_cell', 'cell_text', 'tags_of', 'source_digest', 'layout_digest', 'handed', 'own_cells', 'assigned',
            'new_run_id', 'here', 'address', 'start_run', 'copy_lineage', 'execute', 'write_page', 'watch_parent',
-           'start_gate', 'gate_environment', 'own_kernel', 'user_of', 'begun', 'isolation_of', 'workers_of',
-           'close_workers', 'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'whole', 'run_all',
-           'gate_bytes', 'run_gates', 'write_events', 'show_verdicts', 'prepared', 'usual_data', 'last_decision',
-           'resumed', 'kept_verdict', 'evidence_of']
+           'start_gate', 'gate_environment', 'own_kernel', 'user_of', 'isolation_of', 'workers_of', 'kill_tree',
+           'last_line', 'believe', 'verdict_of', 'reject', 'whole', 'run_all', 'gate_bytes', 'run_gates',
+           'write_events', 'show_verdicts', 'prepared', 'usual_data', 'last_decision', 'resumed', 'kept_verdict',
+           'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
 import json, os, secrets, subprocess, sys, time
@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 from .core import (MARKS, Check, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
     bar, digest, file_digest, load_verdict, now, save_verdict, to_json, unknown, write_file)
-from .gates.candidate import GATE, WORKERS, declared, known_gates, open_candidate, read_run, starter, verified_model
+from .gates.candidate import GATE, WORKERS, close_kept, declared, kept_workers, known_gates, open_candidate, read_run, starter, verified_model
 
 # %% ../nbs/11_runner.ipynb #60eecbf7
 PARAMETERS = 'version', 'data', 'policy', 'out', 'run'
@@ -385,37 +385,24 @@ def user_of(
 # %% ../nbs/11_runner.ipynb #c5e1b2a1
 ASK_NO_MODEL = 'contract', 'data_quality', 'behaviour', 'governance' # `behaviour` starts its own, in another environment
 
-def begun(
+def isolation_of(
     models:list, # The candidate, and the champion or None
     gates, # Names
-)->dict: # Role to `Model` whose worker was started; empty where no gate asks
-    "Start the workers of a run"
+)->dict: # Role to what held it: code, mechanism, holds, attempts; empty where no gate asks
+    "Start the workers of a run, wait until every one is shut in, and say how"
     if {*gates} <= {*ASK_NO_MODEL}: return {}
-    found = {role: o for role, o in zip(('candidate', 'champion'), models) if o}
-    for o in found.values(): o.asked = o.start(o)
-    return found
-
-def isolation_of(
-    models:dict, # From `begun`
-)->dict: # Role to what held it: code, mechanism, holds, attempts
-    "Wait until every worker is shut in, and say how"
-    return {role: o.asked.ready() for role, o in models.items()}
+    found = {role: o.worker for role, o in zip(('candidate', 'champion'), models) if o}
+    return {role: o.ready() for role, o in found.items()}
 
 # %% ../nbs/11_runner.ipynb #c5e1b2a3
 def workers_of(
-    models:dict, # From `begun`
+    run:dict, # What `run.json` says
     seconds:float, # For one question
 )->dict: # Environment variable to value, for the gates
     "Tell the gates where the workers are"
-    def told(o): return {k: getattr(o.asked, k) for k in ('task', 'names', 'address', 'isolation')} | dict(seconds=seconds)
-    isolation_of(models)
-    return {WORKERS: json.dumps({o.version['manifest']: told(o) for o in models.values()})} if models else {}
-
-def close_workers(
-    models:dict, # From `begun`
-)->None:
-    "End the workers of a run"
-    for o in models.values(): o.asked.close()
+    wanted = {o['manifest'] for o in (run['version'], run['champion']) if o}
+    def told(o): return {k: getattr(o, k) for k in ('task', 'names', 'address', 'isolation')} | dict(seconds=seconds)
+    return {WORKERS: json.dumps({manifest: told(o) for manifest, o in kept_workers().items() if manifest in wanted})}
 
 # %% ../nbs/11_runner.ipynb #2319d4dd
 def kill_tree(
@@ -553,11 +540,11 @@ def run_gates(
     if jobs < 1 or timeout <= 0: raise MlopsKitError(f'`jobs` is {jobs} and `timeout` {timeout}; both must be above 0.', 'try --jobs 2 --timeout 600.')
     from mlops_kit.registry import open_store
     store = open_store(store, policy if isinstance(policy, (str, Path)) else getattr(policy, 'path', None))
-    folder, gates, models = resumed(version, out, resume, policy, store) if resume else prepared(version, data, policy, Path(out).absolute(), to, as_of, store)
+    folder, gates = resumed(version, out, resume, policy, store) if resume else prepared(version, data, policy, Path(out).absolute(), to, as_of, store)
     run = read_run(folder/'run.json')
     kept = {name: v for name in gates if (v := kept_verdict(run, name, folder/name))}
-    try: found = run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress, user_of(data) | workers_of(models, timeout))
-    finally: close_workers(models)
+    try: found = run_all(run, {n: p for n,p in gates.items() if n not in kept}, folder, jobs, timeout, progress, user_of(data) | workers_of(run, timeout))
+    finally: close_kept()
     found |= {n: whole(run, n, folder/n, v) for n,v in kept.items()}
     verdicts = Verdicts(found[name] for name in gates)
     write_events(run, verdicts, folder)
@@ -607,12 +594,9 @@ def prepared(version, data, policy, out, to, as_of, store):
     c = open_candidate(version, here(data), policy, to, as_of, list(notebooks), cache=out/'.models', store=store, preview=False)
     addr = address(data, out/run_id)
     if not is_url(addr): c.table = declared(open_table(addr), c.model.lineage)
-    models = begun([c.model, c.champion], notebooks)
-    try: start_run(c, addr, notebooks, out, run_id, last_decision(c, store), store.uri, isolation_of(models))
-    except BaseException:
-        close_workers(models)
-        raise
-    return out/run_id, notebooks, models
+    held = isolation_of([c.model, c.champion], notebooks)
+    start_run(c, addr, notebooks, out, run_id, last_decision(c, store), store.uri, held)
+    return out/run_id, notebooks
 
 def usual_data(policy):
     "Find where the policy says that its data is"
@@ -641,7 +625,8 @@ def resumed(version, out, run_id, policy, store):
     if changed: raise EvidenceError(f'gate `{changed[0]}` has changed since run `{run_id}` began.', 'start a new run.')
     start = starter(copied_policy((folder/'policy.yaml').read_text(encoding='utf-8'), str(folder/'policy.yaml')), store)
     models = [v and verified_model(folder.parent, v, start) for v in (run['version'], run['champion'])]
-    return folder, {n: notebooks[n] for n in run['gates']}, begun(models, run['gates'])
+    isolation_of(models, run['gates'])
+    return folder, {n: notebooks[n] for n in run['gates']}
 
 def kept_verdict(run, gate, folder):
     "Return the verdict that a gate has written already, if it can be believed and could judge"

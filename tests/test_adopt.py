@@ -1,4 +1,5 @@
 "Adopting a champion of plain MLflow: refused in one line, hashed whole, good to go back to, and safe to kill or race at any write."
+import sys
 import shutil
 import threading
 import warnings
@@ -103,9 +104,11 @@ class Rule:
 
 
 def logged_as_pyfunc(world):
+    import cloudpickle
     import mlflow
     from mlops_kit.registry import quiet
     with quiet():
+        cloudpickle.register_pickle_by_value(sys.modules[__name__]) # Whoever judges has no such module
         kind = type('Later', (Rule, mlflow.pyfunc.PythonModel), {})
         x = flights()[['hour', 'wind']].astype(float).head(4)
         made = mlflow.pyfunc.log_model(python_model=kind(), name='model', registered_model_name='tiny', input_example=x, pip_requirements=['mlflow'],
@@ -123,11 +126,12 @@ def copied(world):
 
 @pytest.mark.parametrize('make, task, number', [(logged_as_run_artifact, None, 2), (named_by_run, None, 2), (logged_as_pyfunc, 'binary', 2), (copied, None, 2)])
 def test_models_logged_in_other_ways(world, make, task, number):
-    from mlops_kit.registry import check_example, load, model_files
+    from mlops_kit.registry import check_example, load, model_files, scorer
     make(world)
     v = world.adopt(task=task)
     whole(world, number)
-    assert check_example(model_files(v, world.folder/'d', world.store), 'binary') == 4
+    files = model_files(v, world.folder/'d', world.store)
+    assert check_example(files, scorer(files, 'binary')) == 4
     x = flights()[['hour', 'wind']].astype(float)
     assert load('tiny@champion', world.store).predict(x).tolist() == ((x.hour > 15).astype(float) if task else fitted().predict(x)).tolist()
 
@@ -135,8 +139,9 @@ def test_models_logged_in_other_ways(world, make, task, number):
 def test_a_model_without_an_example(world):
     world.log(example=False)
     v = world.adopt()
-    from mlops_kit.registry import check_example, model_files
-    assert check_example(model_files(v, world.folder/'d', world.store), 'binary') == 0
+    from mlops_kit.registry import check_example, model_files, scorer
+    files = model_files(v, world.folder/'d', world.store)
+    assert check_example(files, scorer(files, 'binary')) == 0
     world.register()
     world.judge('tiny/3')
     assert world.promote('tiny/3').exit_code == 0 and world.rollback(reason='x').exit_code == 0 and world.alias() == 2

@@ -427,10 +427,10 @@ def test_a_version_that_is_not_what_it_was_does_not_come_back(world, harm):
 
 
 def test_a_model_that_answers_otherwise_does_not_come_back(world, monkeypatch):
-    import mlops_kit.registry as registry
+    from mlops_kit.gates.worker import Worker
     world.promote('tiny/3')
-    score = registry.scorer
-    monkeypatch.setattr(registry, 'scorer', lambda *args: lambda frame: score(*args)(frame)*.9)
+    predict = Worker.predict
+    monkeypatch.setattr(Worker, 'predict', lambda self, rows: predict(self, rows)*.9)
     with pytest.raises(EvidenceError, match='otherwise than recorded'): world.rollback()
     monkeypatch.undo()
     assert whole(world) == 3

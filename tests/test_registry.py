@@ -249,7 +249,7 @@ def test_threads_load_one_model(world, monkeypatch):
 def test_plain_mlflow_loads_what_was_registered(world, kind):
     import numpy as np
     from sklearn import compose, ensemble, linear_model, pipeline, preprocessing
-    from mlops_kit.registry import check_example, model_files, register, resolve
+    from mlops_kit.registry import check_example, model_files, register, resolve, scorer
     from mlops_kit.store import mlflow_quietly
     df = flights().assign(carrier=['UA', 'AA', None]*4, wind=lambda d: d.wind.fillna(0))
     y = dict(regression=df.hour*1.5, multiclass=df.hour % 3).get(kind, df.late)
@@ -259,7 +259,8 @@ def test_plain_mlflow_loads_what_was_registered(world, kind):
     model = pipeline.make_pipeline(compose.make_column_transformer((codes, ['carrier']), ('passthrough', ['hour', 'wind'])), last).fit(df[['carrier', 'hour', 'wind']], y)
     v = register(model, 'other', train=df.assign(late=y), target='late', store=world.store, owner='Ana')
     assert v.lineage['task'] == dict(regression='regression', multiclass='multiclass').get(kind, 'binary')
-    assert check_example(model_files(v, world.folder/'d', world.store), v.lineage['task']) == 12
+    files = model_files(v, world.folder/'d', world.store)
+    assert check_example(files, scorer(files, v.lineage['task'])) == 12
     mlflow = mlflow_quietly()
     mlflow.set_tracking_uri(world.store.address)
     mlflow.set_registry_uri(world.store.address)

@@ -8,9 +8,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/gates.html.md"""
 
 # %% auto #0
 __all__ = ['MOST_KEPT', 'UNUSABLE', 'GATES', 'REPORTS', 'REASONS', 'MOST_PRINTED', 'OPEN', 'GATE', 'WORKERS', 'Model',
-           'open_model', 'cache_folder', 'starter', 'started', 'moment', 'Candidate', 'shared_profile',
-           'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data', 'open_policy',
-           'policy_contract', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate',
+           'open_model', 'cache_folder', 'starter', 'started', 'kept_workers', 'close_kept', 'moment', 'Candidate',
+           'shared_profile', 'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data',
+           'open_policy', 'policy_contract', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate',
            'answers_then_and_now', 'drift_gate', 'performance_gate', 'unlabelled', 'slice_columns', 'fairness_gate',
            'group_kinds', 'behaviour_gate', 'first_rows', 'governance_gate', 'known_gates', 'Cut', 'printing_cut',
            'ask', 'sound', 'held_by', 'judged', 'write_report', 'own_settings', 'function_record', 'gate_name',
@@ -94,6 +94,15 @@ def started(
     model.asked = _KEPT[key] = found if found and found.alive() else model.start(model)
     while len(_KEPT) > MOST_KEPT: _KEPT.pop(next(iter(_KEPT))).close()
     return model.asked
+
+# %% ../../nbs/10_gates.ipynb #a41f0c28
+def kept_workers()->dict: # Manifest to `Worker`
+    "Find the workers that can still be asked"
+    return {key[0]: o for key, o in _KEPT.items() if o.alive()}
+
+def close_kept()->None:
+    "End all workers that were kept"
+    while _KEPT: _KEPT.popitem()[1].close()
 
 # %% ../../nbs/10_gates.ipynb #79c574de
 def moment(

@@ -246,6 +246,7 @@ def connect(kind:int, place:tuple)->None:
         o.settimeout(2)
         o.connect(place)
 
+# %% ../../nbs/gates/isolation.ipynb #d0570314
 def attempts(
     targets:Targets, # What must be out of reach
 )->dict: # Attempt to the name of an error, or `DONE`

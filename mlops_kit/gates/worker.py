@@ -17,7 +17,7 @@ __all__ = ['MODEL_FILE', 'WAYS_IN', 'REVIEWED', 'SCRIPT', 'LOADING', 'STARTING',
            'descendants', 'held_memory', 'Host', 'drain', 'die_with_parent', 'launch', 'trouble', 'written_in', 'take',
            'reply', 'put', 'end', 'stop', 'leave', 'enter', 'begin', 'load', 'answer', 'host', 'listen', 'WorkerError',
            'fault_of', 'numbers', 'plain', 'arrow_bytes', 'Worker', 'finish', 'finish_all', 'wait_for', 'question',
-           'guarded', 'some_files', 'start_worker', 'asked']
+           'guarded', 'some_files', 'start_worker', 'worker_for']
 
 # %% ../../nbs/gates/worker.ipynb #2410004d
 import atexit
@@ -328,6 +328,7 @@ def take(us:Host, n:int, until:float)->bytes:
     del us.buffer[:n]
     return found
 
+# %% ../../nbs/gates/worker.ipynb #41bfd135
 def reply(us:Host, seconds:float, most:int)->tuple: # Head and bytes
     "Read a message of the worker, no longer than it may be"
     import struct
@@ -732,7 +733,7 @@ def start_worker(
 
 # %% ../../nbs/gates/worker.ipynb #b3f0a1c8
 @contextmanager
-def asked(
+def worker_for(
     folder, # A version's files, verified before
     task:str, # 'binary', 'multiclass' or 'regression'; '' where the model is to tell
     policy=None, # `Policy`: what it says about models
