@@ -17,13 +17,14 @@ __all__ = ['PROMISES', 'LABELS', 'BUNDLE_SCHEMA', 'BUNDLE_FILE', 'MEMBER', 'MOST
            'hand_of', 'void_findings', 'open_findings', 'odd_params', 'inbox_findings', 'marks', 'marked',
            'done_findings', 'signature_findings', 'pin_findings', 'is_here', 'alias_finding', 'alias_findings',
            'targets', 'version_finding', 'file_faults', 'manifest_at', 'parts', 'found_files', 'file_findings',
-           'trained_on', 'version_findings', 'Said', 'odd_labels', 'label_faults', 'evidence_findings',
-           'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults', 'promote_findings', 'people_faults',
-           'decision_findings', 'read_head', 'head_faults', 'known_hand', 'anchor_findings', 'Audit', 'verdict_line',
-           'counted_line', 'anchor_line', 'audit_lines', 'audit_text', 'audit_html', 'ledger_findings', 'tasks',
-           'audit', 'member_text', 'sealed', 'bundled_folders', 'bundled_texts', 'pack', 'write_bundle', 'pack_folder',
-           'no_bundle', 'refuse_names', 'open_zip', 'unpack', 'folder_names', 'Members', 'is_top', 'bundle_source',
-           'torn_texts', 'stray', 'settled_source', 'verify', 'verify_bundle']
+           'trained_on', 'version_findings', 'Said', 'odd_labels', 'strange', 'label_faults', 'hand_note',
+           'evidence_findings', 'named_evidence', 'last_before', 'bound_faults', 'lifts', 'age_faults',
+           'promote_findings', 'people_faults', 'decision_findings', 'read_head', 'head_faults', 'known_hand',
+           'anchor_findings', 'Audit', 'verdict_line', 'counted_line', 'anchor_line', 'audit_lines', 'audit_text',
+           'audit_html', 'ledger_findings', 'tasks', 'audit', 'member_text', 'sealed', 'bundled_folders',
+           'bundled_texts', 'pack', 'write_bundle', 'pack_folder', 'no_bundle', 'refuse_names', 'open_zip', 'unpack',
+           'folder_names', 'Members', 'is_top', 'bundle_source', 'torn_texts', 'stray', 'settled_source', 'verify',
+           'verify_bundle']
 
 # %% ../nbs/12a_audit.ipynb #7b529970
 import json, os, re, shutil
@@ -375,7 +376,8 @@ def signature_findings(
     case:Case,
 )->list: # Of `Finding`
     "Say whose word each entry is"
-    note = lambda e: '' if e.verified else f'unsigned: nobody that was pinned then stands behind `{e.actor}`'
+    how = lambda e: 'signed by a key that no policy pinned then' if e.keyid else 'unsigned'
+    note = lambda e: '' if e.verified else f'{how(e)}: nobody that was pinned then stands behind `{e.actor}`'
     return [finding('signature', f'entry {e.seq}', note(e), True) for e in case.counting]
 
 def pin_findings(
@@ -520,7 +522,8 @@ class Said:
     "What evidence says"
     run: dict # Its `run.json`
     verdicts: list # Of `Verdict`
-    person: str = None # Who signed it; None where no key that was pinned did
+    person: str = None # Who signed it; None where no key that was ever pinned did
+    keyids: list = field(default_factory=list) # Whose signatures it bears
 
 LABELS = 'evidence', 'policy', 'alias', 'run', 'signed_by', 'manifest' # The manifest's is written last, and says that all is there
 
@@ -530,7 +533,15 @@ def odd_labels(
     "Say which labels this kit never writes"
     return [f'its label `{k[:24]}` is none that this kit writes' for k in params if k not in LABELS]
 
+def strange(
+    case:Case,
+    person:str, # As a label names who signed
+)->bool:
+    "Tell whether a signature by a key that was never pinned may be honest: none was asked for, or nobody of that name was pinned"
+    return not (case.chain.pin or {}).get('required') or person not in {k['person'] for k in case.keys.values()}
+
 def label_faults(
+    case:Case,
     params:dict, # Of the MLflow run that keeps it
     mark:str, # Digest of the statement
     said:Said,
@@ -541,9 +552,20 @@ def label_faults(
     for k,v in want.items():
         if params.get(k) != v: yield f'its label `{k}` says {str(params.get(k))[:24]}, not {v[:24]}'
     yield from odd_labels(params)
-    if (signer := params.get('signed_by')) != said.person: yield f'its label says that {signer or "nobody"} signed it, and {said.person or "no key that was pinned"} did'
+    signer = params.get('signed_by') or None
+    if signer != said.person and not (said.keyids and not said.person and strange(case, signer)):
+        yield f'its label says that {signer or "nobody"} signed it, and {said.person or "no key that was pinned"} did'
 
 # %% ../nbs/12a_audit.ipynb #40ee4f99
+def hand_note(
+    said:Said,
+    keys:dict, # That counted when it was relied on
+)->str: # '' where one of them signed it
+    "Say that nobody who counts has signed evidence: no promise is broken where none was asked for"
+    if not said.keyids: return 'unsigned'
+    if {*said.keyids} & {*keys}: return ''
+    return 'signed by a key that was not pinned then' if said.person else 'signed by a key that no policy pins'
+
 def evidence_findings(
     case:Case,
     run_id:str, # The MLflow run that keeps it
@@ -555,13 +577,13 @@ def evidence_findings(
     if not mark and 'manifest' not in params:
         return weighed('evidence', where, odd_labels(params), 'it was never completed, and nothing names it')
     with case.source.folder('evidence', run_id) as folder:
-        try: found = check_evidence(folder, keys, mark or params.get('evidence'))
+        try: found = check_evidence(folder, case.keys, mark or params.get('evidence'))
         except EvidenceError as e: return [finding('evidence', where, e.message.replace(f'{folder}/', '').replace(str(folder), 'it').rstrip('.'))]
         run = read_run(folder)
-        said = case.judged[run_id, found['digest']] = Said(run, [believed(run, g, folder/g) for g in run['gates']], found['person'])
+        said = case.judged[run_id, found['digest']] = Said(run, [believed(run, g, folder/g) for g in run['gates']], found['person'], found['keyids'])
     case.counts['judged'] = case.counts.get('judged', 0) + len(found['statement']['predicate']['files'])
-    strange = [f'`{k}` lies there, and nobody named it' for k in found['extra']]
-    return weighed('evidence', where, [*strange, *label_faults(params, found['digest'], said)], '' if said.person else 'unsigned')
+    beside = [f'`{k}` lies there, and nobody named it' for k in found['extra']]
+    return weighed('evidence', where, [*beside, *label_faults(case, params, found['digest'], said)], hand_note(said, keys or {}))
 
 def named_evidence(
     case:Case,
@@ -586,8 +608,8 @@ def bound_faults(
     wants = dict(version=full(e.target), alias=e.alias, policy=e.policy, champion=None if nobody else full(e.base), last_decision=last_before(case, e))
     if made: wants['contract'] = made['files'].get('mlops_kit/contract.yaml')
     seen = ['it was made on training data'] if made and made['train'] & {*digests(said.run['data'])} else []
-    unsigned = ['no key that was pinned then has signed it'] if case.pins[e.seq]['required'] and not said.person else []
-    return unbound(said.run, wants) + seen + unsigned
+    unsigned = ['no key that was pinned then has signed it'] if case.pins[e.seq]['required'] and hand_note(said, case.pins[e.seq]['keys']) else []
+    return [o.said for o in unbound(said.run, wants)] + seen + unsigned
 
 # %% ../nbs/12a_audit.ipynb #dba1d673
 def lifts(
@@ -693,6 +715,7 @@ class Audit:
     head: dict # seq and digest
     counts: dict # What was looked at
     bundle: str = None # The file that was exported
+    offline: bool = False # A bundle was read, no store
     @property
     def broken(self): return [f for f in self.checks if f.ok is False]
     @property
@@ -726,7 +749,7 @@ def counted_line(a:Audit)->str:
 
 def anchor_line(a:Audit)->str:
     "Say what the audit is held against"
-    return a.anchor or f'not anchored: whoever {"made the bundle" if a.where.startswith("bundle") else "can write the whole store"} could have made it all up. Hint: --keys FOLDER or --head SEQ:DIGEST'
+    return a.anchor or f'not anchored: whoever {"made the bundle" if a.offline else "can write the whole store"} could have made it all up. Hint: --keys FOLDER or --head SEQ:DIGEST'
 
 # %% ../nbs/12a_audit.ipynb #02437d7d
 def audit_lines(a:Audit)->list: # Of (mark, text)
@@ -787,7 +810,7 @@ def audit(
     found += [finding('version', f'version {n}', 'the ledger does not know it', True) for n in sorted(strange)]
     counts = dict(entries=len(case.entries), signed=sum(e.verified for e in case.entries), void=len(case.entries) - len(case.counting),
         versions=len(targets(case)), evidence=len(named_evidence(case)), files=0, judged=0) | case.counts
-    return Audit(source.name, source.where, found, dict(seq=case.chain.seq - 1, digest=case.chain.previous), counts)
+    return Audit(source.name, source.where, found, dict(seq=case.chain.seq - 1, digest=case.chain.previous), counts, offline=bool(source.listed))
 
 # %% ../nbs/12a_audit.ipynb #ec0a3328
 def member_text(

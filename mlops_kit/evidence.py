@@ -477,9 +477,9 @@ def check_evidence(
     folder, # Of a run
     keys:dict, # From `load_keys`, or pinned in the ledger
     digest:str=None, # What the statement's digest must be
-)->dict: # digest, person, statement, extra: files that it does not name
+)->dict: # digest, person, keyids of its signatures, statement, extra: files that it does not name
     "Verify a run's statement and hash again each file that it names"
-    payload, person = verify_envelope(read_envelope(folder), keys)
+    payload, person = verify_envelope(envelope := read_envelope(folder), keys)
     mark = statement_digest(payload)
     if digest and mark != digest: raise EvidenceError(f'the statement of `{folder}` is {mark[:16]}, not {digest[:16]}.', 'do not trust it: it was replaced.')
     want, have = payload.get('predicate', {}).get('files') or {}, run_digests(folder)
@@ -487,7 +487,8 @@ def check_evidence(
     bad = next((k for k,v in want.items() if have.get(k) != v), None)
     if bad: raise EvidenceError(f'the evidence is not as it was signed: `{bad}` is {"changed" if bad in have else "missing"}.', 'fetch it again, or run the gates again.')
     check_said(Path(folder), payload)
-    return dict(digest=mark, person=person, statement=payload, extra=sorted(have.keys() - want.keys()))
+    keyids = [o['keyid'] for o in envelope['signatures']]
+    return dict(digest=mark, person=person, keyids=keyids, statement=payload, extra=sorted(have.keys() - want.keys()))
 
 # %% ../nbs/07_evidence.ipynb #83fabf1c
 def check_said(

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from .core import EXIT, MARKS, EvidenceError, MlopsKitError, PolicyError, RegistryError, asdict, badge, digest, html_table, now, text_table, unknown
 
 # %% ../nbs/11b_inbox.ipynb #4cfd44d7
-from .store import create_model, delete_run, download, experiment_id, get_params, list_versions, log_param_once, start_run
+from .store import create_model, delete_run, download, experiment_id, fault_of, get_params, list_versions, log_param_once, start_run
 from .evidence import Key, canonical, check_manifest, evidence_experiment, find_key, sign, verify_envelope
 from .entry import HANDED, WORD, WORD_SCHEMA, Entry, form_faults, identity, is_identity, is_ref
 from .consent import WORDS, Topic, author_of, partial, read_day, read_waiver, way_back_topic
@@ -521,7 +521,7 @@ def may_write(
     run_id = inbox_of(book)
     try: book.store.write('see who may write', lambda c: c.log_param(book.run_id, INBOX, run_id, synchronous=True))
     except RegistryError as e:
-        if 'status 403' in e.message: return False
+        if e.__cause__ and fault_of(e.__cause__) == 'forbidden': return False
         raise
     return True
 

@@ -171,6 +171,7 @@ class Model:
     head: str = '' # SEQ:DIGEST
     policy: object = None # The pinned `Policy`
     unsigned: bool = False # Nobody who was pinned signed what made the champion
+    state: str = '' # What its candidate waits for, as in `Waits`
     @property
     def title(self): return readable(self.name)
     @property
@@ -196,7 +197,7 @@ def need_of(
     if m.unread: return 'error', 'cannot be read'
     if m.conflict: return 'error', 'conflict'
     if m.spoiled: return 'error', 'evidence does not hold'
-    if m.then.startswith('mlops-kit approve'): return 'inconclusive', 'approval waits'
+    if m.state == 'approval' and not m.undone: return 'inconclusive', 'approval waits'
     return ('warn', 'not carried out') if m.undone else None
 
 def next_command(
@@ -244,7 +245,7 @@ def read_model(
     states, seen = settled(book, write=False)
     still, heads, there = Still(book, seen), seen.chain.heads, aliases(store, name)
     champion, candidate = heads.get('champion'), heads.get('candidate')
-    waits, then = waiting(store, name, champion, candidate and candidate.target, still)
+    state, waits, then = waiting(store, name, champion, candidate and candidate.target, still)
     torn = next((str(s) for s in states.values() if s.conflict), '')
     lost, undone = lost_entries(seen.all), next((f'`{a}` was moved by the ledger, and MLflow has not followed yet' for a,s in states.items() if s.code == 'behind'), '')
     if torn or lost or undone: then = next_command(name, torn, lost)
@@ -253,7 +254,7 @@ def read_model(
         ago(champion.at, at) if champion else '', readable(waits), safe_command(name, then), known, seen.all)
     m.waived = [readable(o) for o in waived_now(still, seen.all, [e.target for e in (champion, candidate) if e])]
     m.head, m.policy = f'{seen.chain.seq - 1}:{seen.chain.previous}', policy_of(seen.pinned()) if seen.pinned() else None
-    m.unsigned = bool(champion and not champion.verified)
+    m.unsigned, m.state = bool(champion and not champion.verified), state
     return m, still
 
 # %% ../nbs/13a_site.ipynb #730f697b

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from mlops_kit.core import EvidenceError, GateError, MlopsKitError
-from mlops_kit.runner import (assigned, check_shape, gate_bytes, gate_environment, handed, notebook_cells, own_cells, packaged_gates, run_all,
+from mlops_kit.runner import (Ended, assigned, check_shape, gate_bytes, gate_environment, handed, notebook_cells, own_cells, packaged_gates, run_all,
     source_digest, verdict_of)
 from test_runner import HONEST, SAVE, start, write_gate
 
@@ -119,11 +119,11 @@ def test_an_executed_notebook_with_anything_else_in_it_is_not_believed(honest, t
     FORGED[name](nb)
     kept = tmp_path/'r1'/'g'
     shutil.copytree(folder/'g', kept)
-    assert verdict_of(run, 'g', folder/'g', '').status == 'pass'
+    assert verdict_of(run, 'g', folder/'g', Ended('exit')).status == 'pass'
     whole = (folder/'g'/'executed.ipynb').read_bytes()
     try:
         nbformat.write(nb, folder/'g'/'executed.ipynb')
-        v = verdict_of(run, 'g', folder/'g', '')
+        v = verdict_of(run, 'g', folder/'g', Ended('exit'))
         assert (v.status, v.reason) == ('error', 'not_believed'), v
     finally:
         (folder/'g'/'executed.ipynb').write_bytes(whole)

@@ -79,7 +79,7 @@ class Office(World):
         self.evidence = self.as_(user).judge(ref)
         return self
 
-    def entries(self): return [(e.seq, e.kind, e.actor, e.void) for e in self.book().entries(all=True)]
+    def entries(self): return [(e.seq, e.kind, e.actor, str(e.void or '')) for e in self.book().entries(all=True)]
 
 
 def password(user): return f'a long password of {user}'

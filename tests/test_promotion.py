@@ -155,7 +155,7 @@ def test_data_without_evidence_asks_the_gates(world, frame):
 def test_a_gate_that_broke_is_asked_again_where_data_is_given(world, monkeypatch):
     import mlops_kit.runner as runner
     world.register()
-    monkeypatch.setattr(runner, 'start_gate', lambda *args: 'it was stopped')
+    monkeypatch.setattr(runner, 'start_gate', lambda *args: runner.Ended('timeout', seconds=1))
     d = world.promote('tiny/4', data=world.data)
     assert (d.decision, d.exit_code, d.entry, d.verdicts[0].status) == ('blocked', 3, None, 'error')
     monkeypatch.undo()
