@@ -30,6 +30,7 @@ Modules:
 - `mlops_kit.ledger`: An append-only, hash-chained, signed history in MLflow; the alias is only its shadow.
 - `mlops_kit.lineage`: Sources by digest, code by commit, environment by version: what a version must be able to say of its own making.
 - `mlops_kit.notify`: A promotion, a refusal, a waiting approval, a rollback, a conflict and its end can be sent as a CloudEvent to a webhook, or through Apprise.
+- `mlops_kit.page`: What a notebook printed is shown, and runs nothing; what needs scripts is shown behind glass.
 - `mlops_kit.performance`: Metrics with their intervals: absolute bounds on the value, the champion on the paired difference.
 - `mlops_kit.policy`: The policy file: which gates stand before which alias, with which bounds, and who may loosen them.
 - `mlops_kit.profile`: Per column: how many values, how many missing, which ones and how often. Small enough to keep, enough to judge drift and quality without the rows.

@@ -1075,7 +1075,7 @@ class Standing:
     by: str = '' # Who decided on the champion, and how; '' where all models were asked for
     back: dict = None # Identity of the version that `rollback` would bring back
     gates: list = field(default_factory=list) # What each gate said of the candidate: `{gate, status, why}`
-    state: str = '' # What its candidate waits for: a word that stays, such as `approval`, `blocked`, `rejected` or `conflict`
+    state: str = '' # What its candidate waits for: a word that stays, such as `approval`, `blocked` or `rejected`
 
 @dataclass
 class Status:
@@ -1217,7 +1217,7 @@ def standing(
     void = sum(bool(e.void) for e in chain[1])
     if void: waits += f'; {void} entries of its ledger are void'
     waits += ''.join(f'; {o}' for o in waived_now(book, chain[1], [e.target for e in (champion, candidate) if e]))
-    if torn: state, then = 'conflict', f'mlops-kit rollback {name}' if hollow(book, champion) else f'mlops-kit reconcile {name} --reason "…"'
+    if torn: then = f'mlops-kit rollback {name}' if hollow(book, champion) else f'mlops-kit reconcile {name} --reason "…"'
     full = lambda e: e and dict(name=name, **e.target)
     return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn, state=state)
 

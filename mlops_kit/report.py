@@ -28,6 +28,7 @@ __all__ = ['TYPES', 'SHOWN_AS', 'FEW', 'CUTS', 'GREY', 'BLUE', 'QUIET', 'FACTS',
 # %% ../nbs/03c_report.ipynb #c897331d
 from .core import DataError, MARKS, MlopsKitError, STATUSES, counted, number, worst, write_file
 from .drift import METHODS, Side, drift_checks, from_profile, measure
+from .page import framed_page
 from .profile import Profile, as_cells, coarsen, column_profile, edges as cell_edges, exact, points, profile
 from .quality import quality_checks
 from .table import Table, open_table, storage
@@ -1033,7 +1034,7 @@ def save_report(
     snapshot:Snapshot, # What `data_report` made, or any other of Evidently's
     path, # The HTML file
 )->Path:
-    "Write a snapshot as one HTML file that fetches nothing"
+    "Write a snapshot as one HTML file that fetches nothing, and whose scripts run in a frame without origin"
     head = f'<head>\n<title>{html.escape(snapshot.get_name() or "Evidently")}</title>\n<style>body{{min-width:1200px}}</style>'
     page = harmless(snapshot.get_html_str(as_iframe=False).lstrip())
-    return write_file(path, page.replace('<head>', head, 1))
+    return write_file(path, framed_page(snapshot.get_name() or 'Evidently', page.replace('<head>', head, 1)))

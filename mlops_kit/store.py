@@ -198,7 +198,7 @@ def foreign_fault(
     among=tuple(HINTS), # Keys of `FOREIGN`
 )->str: # One of them; '' where it says none of that
     "Parse what foreign libraries say went wrong"
-    said = [l for o in causes(e) if not isinstance(o, MlopsKitError) for l in str(o).splitlines() if not l.startswith('[')] # Not SQL and its parameters
+    said = [l for o in causes(e) if not isinstance(o, MlopsKitError) for l in str(o).splitlines() if not l.startswith(('[SQL', '[parameters'))]
     return next((code for code,words in FOREIGN.items() if code in among and any(re.search(words, o, re.I) for o in said)), '')
 
 def fault_of(

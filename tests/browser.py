@@ -93,11 +93,17 @@ def screenshot_and_requests(html_path, png_path, width=1300, click=None):
     with browser(width) as page:
         page.get(Path(html_path).resolve().as_uri())
         settle(page)
+        inside = page.find_elements(By.CSS_SELECTOR, 'body > iframe[sandbox]:only-child') # A page behind glass
+        if inside: page.switch_to.frame(inside[0])
+        settle(page)
         if click: page.find_element(By.XPATH, f'//*[self::button or self::a or self::summary][contains(., {json.dumps(click)})]').click()
+        tall = settle(page)
+        page.switch_to.default_content()
         frame = page.execute_script('return window.outerHeight - window.innerHeight')
-        page.set_window_size(width, min(settle(page) + frame, 16000))
+        page.set_window_size(width, min(tall + frame, 16000))
         settle(page)
         page.save_screenshot(str(png))
+        if inside: page.switch_to.frame(inside[0])
         requests, text = requests_of(page), page.find_element(By.TAG_NAME, 'body').text
         console = [o['message'] for o in page.get_log('browser') if o['level'] == 'SEVERE']
     assert requests, 'the browser reported no request, not even for the page itself'

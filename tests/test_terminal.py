@@ -172,7 +172,7 @@ def test_one_model_fits_one_screen(monkeypatch, columns, rows):
     who = lambda n: dict(name='flight-delay', version=n)
     wrong = [dict(gate=f'gate_{i}', status='fail', why='it is far from what was promised, ' * 9) for i in range(8)]
     fine = [dict(gate=f'good_{i}', status='pass', why='1 check passed') for i in range(4)]
-    o = Standing('flight-delay', who(5), '2026-11-01T10:00:00Z', who(9), 'version 9 is blocked: ' + 'a gate says no; ' * 40, 'mlops-kit history flight-delay --all', 'the alias points elsewhere ' * 20, 'promoted by Ana Silva, entry 31: ' + 'why ' * 90, who(4), wrong + fine)
+    o = Standing('flight-delay', who(5), '2026-11-01T10:00:00Z', who(9), 'version 9 is blocked: ' + 'a gate says no; ' * 40, 'mlops-kit history flight-delay --all', 'the alias points elsewhere ' * 20, 'promoted by Ana Silva, entry 31: ' + 'why ' * 90, who(4), wrong + fine, 'blocked')
     shown = repr(Status('sqlite:////somewhere/mlflow.db', [o], alone=True)).splitlines()
     assert len(shown) <= rows - 2 and max(map(len, shown)) <= columns, 'the prompt has to fit too'
     for word in ('champion   version 5, since 2026-11-01', 'rollback flight-delay', 'candidate  version 9', 'blocked    version 9', '✗ gate_0 fail', 'and 5 more', '✓ good_0, good_1, good_2, good_3 pass'): assert any(word in l for l in shown), word
