@@ -533,6 +533,7 @@ def odd_labels(
     "Say which labels this kit never writes"
     return [f'its label `{k[:24]}` is none that this kit writes' for k in params if k not in LABELS]
 
+# %% ../nbs/12a_audit.ipynb #761de2b7
 def strange(
     case:Case,
     person:str, # As a label names who signed

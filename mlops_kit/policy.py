@@ -10,10 +10,10 @@ Docs: https://mlops-kit.github.io/mlops_kit/policy.html.md"""
 
 # %% auto #0
 __all__ = ['UNITS', 'Mode', 'Share', 'Number', 'Bound', 'Positive', 'Digest', 'Age', 'Span', 'USUAL_GATES', 'BUILT_IN', 'METHODS',
-           'USUAL', 'DECISIONS', 'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'ANSWERS', 'OWN_HINT', 'SIGNED', 'CHANCE',
-           'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST', 'parse_age',
-           'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Models', 'Waivers',
-           'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
+           'USUAL', 'DECISIONS', 'METRICS', 'FAIRNESS', 'Text', 'Cuts', 'ANSWERS', 'OWN_HINT', 'SIGNED', 'NUMBERS',
+           'CHANCE', 'TEMPLATE', 'TEMPLATE_STAGES', 'TEMPLATE_DATA', 'TEMPLATE_GATES', 'GAPS', 'TEMPLATE_REST',
+           'parse_age', 'find_twice', 'Loader', 'parse_yaml', 'read_text', 'Strict', 'Data', 'Signing', 'Models',
+           'Waivers', 'Approvals', 'Rollback', 'Stage', 'Contract', 'QualityColumn', 'needs_reason', 'DataQuality',
            'loose_threshold', 'DriftColumn', 'Drift', 'Bounds', 'Metric', 'SliceMetric', 'Slice', 'Performance',
            'GroupMetric', 'Fairness', 'check_fairness', 'check_group_metric', 'Latency', 'Behaviour', 'Governance',
            'OwnGate', 'own_settings', 'same_kind', 'Gates', 'Policy', 'find_stage', 'find_gate', 'check_gates',
@@ -110,7 +110,7 @@ class Strict(BaseModel):
 def _age(text):
     "Check an age where pydantic reads it"
     try: parse_age(text)
-    except PolicyError as e: raise ValueError(str(e)) from None
+    except PolicyError as e: raise ValueError(e.message, e.hint) from None
     return text
 
 def _span(text):
@@ -207,7 +207,7 @@ def needs_reason(
     "Raise `ValueError` for a column that is loose without a reason"
     for name, o in columns.items():
         how = 'it only warns' if o.mode == 'warn' else loose(o)
-        if how and not o.reason.strip(): raise ValueError(f'column `{name}` is judged more loosely than the others ({how}) and says no reason. Hint: write `reason: …` beside it.')
+        if how and not o.reason.strip(): raise ValueError(f'column `{name}` is judged more loosely than the others ({how}) and says no reason.', 'write `reason: …` beside it.')
 
 # %% ../nbs/01_policy.ipynb #926f344f
 class DataQuality(Strict):
@@ -277,7 +277,7 @@ class Drift(Strict):
     @model_validator(mode='after')
     def _explained(self):
         how = loose_threshold(self.threshold, self.method, None)
-        if how and not self.reason.strip(): raise ValueError(f'drift is judged more loosely than usual ({how}) and says no reason. Hint: write `reason: …` beside it.')
+        if how and not self.reason.strip(): raise ValueError(f'drift is judged more loosely than usual ({how}) and says no reason.', 'write `reason: …` beside it.')
         for every in (self.columns, dict(prediction=self.prediction, target=self.target)):
             needs_reason(every, lambda o: loose_threshold(o.threshold, o.method or self.method, self.threshold))
         return self
@@ -433,7 +433,7 @@ class Behaviour(Strict):
 
     @model_validator(mode='after')
     def _explained(self):
-        if self.environment == 'current' and not self.reason.strip(): raise ValueError('the current environment is asked in place of a clean one, and no reason is given. Hint: write `reason: …` beside it.')
+        if self.environment == 'current' and not self.reason.strip(): raise ValueError('the current environment is asked in place of a clean one, and no reason is given.', 'write `reason: …` beside it.')
         return self
 
 # %% ../nbs/01_policy.ipynb #7833ac3c
@@ -648,8 +648,9 @@ def one_line(
     what, place, inside = f'{what} line {find_line(text, places[0])}:', '.'.join([*above, key]), '.'.join(above)
     if first['type'] == 'extra_forbidden': return unknown(f'{what} under `{inside}`, key' if inside else f'{what} key', key, known_keys(above), PolicyError)
     if first['type'] == 'missing': return PolicyError(f'{what} `{place}` is missing{more}.', f'add `{key}: …`.')
-    why, _, hint = first['msg'].removeprefix('Value error, ').partition(' Hint: ')
-    return PolicyError(f'{what} `{place}`{_plainly(why)}{_received(first)}{more}.', hint or _hint(first))
+    ours = first.get('ctx', {}).get('error') # What a check of this page raised
+    why, *hint = ours.args if isinstance(ours, ValueError) else [first['msg']]
+    return PolicyError(f'{what} `{place}`{_plainly(why)}{_received(first)}{more}.', next(iter(hint), '') or _hint(first))
 
 # %% ../nbs/01_policy.ipynb #fcabf0ad
 def written(
@@ -677,12 +678,14 @@ def _received(o):
     if o['input'] is None: return '; received nothing'
     return f'; received `{o["input"]}`' if isinstance(o['input'], (str, int, float)) and o['type'] != 'value_error' else ''
 
+NUMBERS = 'float_type', 'float_parsing', 'finite_number' # What pydantic calls its errors about numbers
+
 def _hint(o):
     "Say what to write instead"
     allowed = re.findall(r"'([^']+)'", str(o.get('ctx', {}).get('expected', '')))
     near = nearest(o['input'], allowed) if allowed else ''
     if near: return f'did you mean `{near}`?'
-    return 'numbers are written without quotes, and 0.001 rather than 1e-3.' if 'number' in o['msg'] and isinstance(o['input'], str) else ''
+    return 'numbers are written without quotes, and 0.001 rather than 1e-3.' if o['type'] in NUMBERS and isinstance(o['input'], str) else ''
 
 # %% ../nbs/01_policy.ipynb #361ebd6f
 def parse_policy(

@@ -12,14 +12,15 @@ __all__ = ['PARAMETERS', 'KINDS', 'INJECTED', 'MARKED', 'RUN_SCHEMA', 'PAGE', 'S
            'check_shape', 'read_gate', 'parameter_names', 'bad_gate', 'notebook_bytes', 'notebook_cells', 'parse_cells',
            'is_cell', 'cell_text', 'tags_of', 'source_digest', 'layout_digest', 'handed', 'own_cells', 'assigned',
            'new_run_id', 'here', 'address', 'start_run', 'copy_lineage', 'execute', 'write_page', 'watch_parent',
-           'start_gate', 'gate_environment', 'own_kernel', 'user_of', 'isolation_of', 'workers_of', 'kill_tree',
-           'last_line', 'believe', 'verdict_of', 'reject', 'whole', 'run_all', 'gate_bytes', 'run_gates',
+           'Ended', 'start_gate', 'gate_environment', 'own_kernel', 'user_of', 'isolation_of', 'workers_of',
+           'kill_tree', 'last_line', 'believe', 'verdict_of', 'reject', 'whole', 'run_all', 'gate_bytes', 'run_gates',
            'write_events', 'show_verdicts', 'prepared', 'usual_data', 'last_decision', 'resumed', 'kept_verdict',
            'evidence_of']
 
 # %% ../nbs/11_runner.ipynb #b1c3915c
-import json, os, secrets, subprocess, sys, time
+import json, os, re, secrets, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path, PurePath
 from shutil import rmtree
@@ -334,13 +335,27 @@ def watch_parent(
     threading.Thread(target=watch, daemon=True).start()
 
 # %% ../nbs/11_runner.ipynb #76efd059
+@dataclass(frozen=True)
+class Ended:
+    "How the process of a gate ended"
+    by: str # `exit`, `timeout` or `signal`
+    code: int = 0 # Its exit code, or the number of the signal
+    seconds: float = 0 # The limit that it ran over
+    line: str = '' # Of its log, for people: nothing is decided by it
+    @property
+    def well(self): return self.by == 'exit' and not self.code
+    def __str__(self):
+        if self.by == 'timeout': return f'it ran longer than {self.seconds:g} s and was stopped'
+        if self.well: return 'it ended early'
+        return self.line or (f'signal {self.code} ended it' if self.by == 'signal' else f'it ended with exit code {self.code}')
+
 def start_gate(
     notebook:bytes, # The gate
     folder:Path, # `OUT/RUN_ID/GATE`
     parameters:dict, # For its parameters cell
     timeout:float, # Seconds
     also:dict=None, # Environment variables of its own
-)->str: # '' where it ended by itself, else what happened
+)->Ended:
     "Run one gate in a process of its own"
     folder.mkdir(parents=True, exist_ok=True)
     code = 'import json, sys; from mlops_kit.runner import execute; execute(*json.loads(sys.argv[1]))'
@@ -349,9 +364,10 @@ def start_gate(
         job = json.dumps([str(source), str(folder/'executed.ipynb'), parameters, room])
         env = gate_environment(room) | (also or {}) | {GATE: folder.name}
         p = subprocess.Popen([sys.executable, '-P', '-c', code, job], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
-        try: return '' if p.wait(timeout) == 0 else last_line(folder)
-        except subprocess.TimeoutExpired: return f'it ran longer than {timeout:g} s and was stopped'
+        try: code = p.wait(timeout)
+        except subprocess.TimeoutExpired: return Ended('timeout', seconds=timeout)
         finally: kill_tree(p)
+    return Ended('signal', -code, line=last_line(folder)) if code < 0 else Ended('exit', code, line=last_line(folder) if code else '')
 
 # %% ../nbs/11_runner.ipynb #c4d10a10
 STEERING = 'PYTHONSTARTUP', 'PYTHONINSPECT', 'PYTHONBREAKPOINT', 'JUPYTER_CONFIG_PATH', 'JUPYTER_PLATFORM_DIRS' # Name files that a kernel would run or read
@@ -423,8 +439,8 @@ def last_line(
 )->str:
     "Find the line of a gate's log that says why it ended"
     lines = [o.strip() for o in (folder/'log.txt').read_text(errors='replace').splitlines() if o.strip()]
-    said = [o for o in lines if 'Error' in o.split(':')[0] or 'Died' in o or 'died' in o]
-    return (said or lines or ['it ended without a word'])[-1][:300]
+    said = [o for o in lines if re.match(r'[\w.]*(Error|Died|died)', o)]
+    return (said or lines or [''])[-1][:300]
 
 # %% ../nbs/11_runner.ipynb #d40b64ec
 def believe(
@@ -457,17 +473,17 @@ def verdict_of(
     run:dict, # What `run.json` says
     gate:str, # The gate's name
     folder:Path, # `OUT/RUN_ID/GATE`
-    ended:str, # '' where the process ended by itself, else what happened
+    ended:Ended, # How its process ended
 )->Verdict:
     "Read a gate's verdict; what cannot be believed is an `error`"
-    stopped = 'was stopped' in ended
+    stopped = ended.by == 'timeout'
     try:
-        if stopped: raise EvidenceError(ended)
+        if stopped: raise EvidenceError(str(ended))
         return believe(run, gate, folder, ran_here=True)
     except MlopsKitError as e:
         missing = not (folder/'verdict.json').exists()
         reason = 'timed_out' if stopped else 'crashed' if missing else 'not_believed'
-        why = f'it wrote no verdict: {ended or "it ended early"}' if missing and not stopped else e.message
+        why = f'it wrote no verdict: {ended}' if missing and not stopped else e.message
         return reject(run, gate, folder, Check(gate, 'error', f'could not judge: {why}', reason))
 
 def reject(run, gate, folder, check)->Verdict:

@@ -154,6 +154,7 @@ class Trouble:
     start: str = '' # Of an answer that is not MLflow's
     def __str__(self): return TROUBLES[self.code].format(status=self.status, start=self.start)
 
+# %% ../nbs/06_store.ipynb #822bee2f
 def status_of(
     found, # Exceptions of requests, urllib3 and MLflow
 )->int: # 0 where they name none
