@@ -23,7 +23,7 @@ SECTIONS = { # folder on the site: its title, what it is for, its sources in rea
     'guides': ('Guides', 'One task each, from what you have to what you get. Every command on these pages is run by the tests.', ' '.join(f'docs/guides/{o}.md' for o in ORDER)),
     'gates': ('Gates', 'One notebook a question. papermill runs it, a reviewer reads it, and its verdict is signed.', 'promotion_gates/*.ipynb'),
     'examples': ('Examples', 'Whole stories with their outputs.', 'examples/flights/*.ipynb examples/*.ipynb'),
-    'rooms': ('The map of the house', 'One page a module: why it is as it is, its code, and an example with its output.', 'nbs/[0-9]*.ipynb')}
+    'rooms': ('The map of the house', 'One page a module: why it is as it is, its code, and an example with its output.', 'nbs/[0-9]*.ipynb nbs/[a-z]*/*.ipynb')}
 SINGLE = {'nbs/index.ipynb': 'index', 'docs/reference.md': 'reference', 'docs/guarantees.md': 'guarantees', 'docs/selftest.md': 'selftest',
           'benchmarks/README.md': 'benchmarks', 'CHANGELOG.md': 'changelog', 'CONTRIBUTING.md': 'contributing'}
 

@@ -13,11 +13,11 @@ __all__ = ['SENTENCES', 'TONE', 'QUESTIONS', 'REASONS', 'MOST_ENTRIES', 'BROKEN'
            'strangeness', 'Record', 'read_record', 'sentence', 'stage_of', 'waived', 'unheard', 'lifted',
            'contradictions', 'Seal', 'read_seal', 'seal_sentence', 'shown', 'at', 'facts', 'Change', 'changes_in',
            'changes', 'unchanged', 'made_of', 'Gate', 'worst_of', 'gate_of', 'widest_of', 'drifts', 'lineage_rows',
-           'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'approvals_of', 'uncovered',
-           'covers', 'people', 'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes', 'mark_of',
-           'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph', 'records_of', 'asked_of', 'covered',
-           'side_by_side', 'told_together', 'headlines', 'waiver_text', 'page_context', 'template', 'page_of', 'fits',
-           'mended', 'write_dossier', 'shown_alone', 'svg_picture', 'notebook_html']
+           'sized', 'identity_rows', 'entry_of', 'attempts', 'history_row', 'code_gap', 'loose_models', 'approvals_of',
+           'uncovered', 'covers', 'people', 'counted_people', 'signatures', 'size_of', 'brief', 'origin_boxes',
+           'mark_of', 'judged_boxes', 'moved_alias', 'decided_boxes', 'lineage_graph', 'records_of', 'asked_of',
+           'covered', 'side_by_side', 'told_together', 'headlines', 'waiver_text', 'page_context', 'template',
+           'page_of', 'fits', 'mended', 'write_dossier', 'shown_alone', 'svg_picture', 'notebook_html']
 
 # %% ../nbs/13_dossier.ipynb #3567c257
 import base64, json, re
@@ -31,6 +31,7 @@ from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts
 from .core import counted, digest, file_digest, load_verdict, number, said, ticked, write_file
 from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
 from .gates.candidate import read_run
+from .gates.worker import isolation_text, unheld
 from .graph import Box, graph_figure
 from .page import is_quiet, quiet_page
 from .requirements import answered, frameworks
@@ -437,6 +438,12 @@ def code_gap(
     return ['The candidate was trained from a working copy with uncommitted changes: its commit does not say all.'] if code.get('dirty') else []
 
 # %% ../nbs/13_dossier.ipynb #4c632577
+def loose_models(
+    r:Record,
+)->list: # 'candidate', 'champion'
+    "Name the models whose code ran where nothing held it"
+    return [role for role,o in (r.run.get('isolation') or {}).items() if unheld(o)]
+
 def approvals_of(
     r:Record,
 ): # How many, and roles
@@ -456,7 +463,8 @@ def uncovered(
     people = [] if approvals_of(r)[0] else [f'Approval by people: the policy asks for none before a version becomes {r.run["alias"]}.']
     untested = ['The candidate was registered without a test table: it has no metrics of its own.'] if r.candidate and not r.candidate.get('test') else []
     unsigned = [] if s.signed else ['Who made this evidence: it is not signed.']
-    return gates + unchecked + people + untested + unsigned + code_gap(r.candidate) + ['Whether a law or a supervisory rule is met: this page reports measurements and decisions and claims no compliance.']
+    loose = [f'What the code of the {role} did while it was judged: nothing kept it from the key, the home folder, the store and the network, and the policy allows that.' for role in loose_models(r)]
+    return gates + unchecked + people + untested + unsigned + loose + code_gap(r.candidate) + ['Whether a law or a supervisory rule is met: this page reports measurements and decisions and claims no compliance.']
 
 # %% ../nbs/13_dossier.ipynb #a8b80740
 def covers(
@@ -654,6 +662,7 @@ def headlines(
         ('decided', at(d.get('at')) if d else 'not yet'), ('decided by', who), ('reason given', entry.get('reason') or '–'),
         ('judged on', f'{number(sum(o["rows"] for o in run["data"]))} rows: {", ".join(names[:4])}{" …" if len(names) > 4 else ""}'),
         ('judged', at(run['created'])), ('freshness judged as of', at(run['as_of'])),
+        *((f'{role} ran as', isolation_text(o)) for role,o in (r.run.get('isolation') or {}).items()),
         ('intended use', c.get('intended_use') or 'not stated'), ('owner', c.get('owner') or '–')]
 
 # %% ../nbs/13_dossier.ipynb #2b9f2f42
@@ -678,7 +687,7 @@ def page_context(
         history=history[-MOST_ENTRIES:], earlier=max(0, len(history) - MOST_ENTRIES),
         timeline=history_svg(steps, r.run['alias']) if steps else None, people=people(r, seal.digest), signatures=signatures(r, seal),
         asked=approvals_of(r)[0], roles=approvals_of(r)[1], counted_people=counted_people(r),
-        waived=waived(r), uncovered=uncovered(r, seal),
+        waived=waived(r), uncovered=uncovered(r, seal), loose=loose_models(r),
         kits=sorted({str(v.environment.get('mlops_kit')) for v in r.verdicts if v.environment.get('mlops_kit')}))
 
 # %% ../nbs/13_dossier.ipynb #757cc0e9

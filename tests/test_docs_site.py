@@ -39,7 +39,7 @@ def test_every_link_leads_somewhere(site):
 def test_the_site_holds_every_notebook_guide_and_gate(site):
     for folder, section in ('promotion_gates', 'gates'), ('examples', 'examples'), ('docs/guides', 'guides'):
         for p in [*(ROOT/folder).rglob('*.ipynb'), *(ROOT/folder).glob('*.md')]: assert (site/section/f'{p.stem}.html').exists(), p
-    assert len(list((site/'rooms').glob('*.html'))) == len(list((ROOT/'nbs').glob('[0-9]*.ipynb'))) + 1
+    assert len(list((site/'rooms').glob('*.html'))) == len([*(ROOT/'nbs').glob('[0-9]*.ipynb'), *(ROOT/'nbs').glob('[a-z]*/*.ipynb')]) + 1
 
 
 def test_guides_and_examples_are_listed_by_their_titles(site):

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from ..core import (Check, DataError, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
+from ..core import (LOOSE, Check, DataError, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
     EXIT, bar, environment, file_digest, gate_folder, is_finite, now, unknown)
 from .worker import Worker, WorkerError, guarded, start_worker
 
@@ -478,7 +478,7 @@ def held_by(
 )->dict: # For a verdict's environment: `isolation`; empty where no model was asked
     "Say what held the models that a gate asked"
     known = [o.asked.isolation for o in (c.model, c.champion) if o and o.asked and 'mechanism' in o.asked.isolation]
-    return dict(isolation='process only' if any(not o['holds'] for o in known) else known[0]['mechanism']) if known else {}
+    return dict(isolation=LOOSE if any(not o['holds'] for o in known) else known[0]['mechanism']) if known else {}
 
 # %% ../../nbs/10_gates.ipynb #30e2e8be
 def judged(

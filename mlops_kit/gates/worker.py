@@ -17,7 +17,7 @@ __all__ = ['MODEL_FILE', 'WAYS_IN', 'REVIEWED', 'SCRIPT', 'LOADING', 'STARTING',
            'descendants', 'held_memory', 'Host', 'drain', 'die_with_parent', 'launch', 'trouble', 'written_in', 'take',
            'reply', 'put', 'end', 'stop', 'leave', 'enter', 'begin', 'load', 'answer', 'host', 'listen', 'WorkerError',
            'fault_of', 'numbers', 'plain', 'arrow_bytes', 'Worker', 'finish', 'finish_all', 'wait_for', 'question',
-           'guarded', 'some_files', 'start_worker', 'worker_for']
+           'guarded', 'some_files', 'start_worker', 'worker_for', 'unheld', 'isolation_text']
 
 # %% ../../nbs/gates/worker.ipynb #2410004d
 import atexit
@@ -27,7 +27,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from ..core import DataError, GateError, RegistryError
 from .isolation import (DONE, MOST_MEMORY, NAMES, PREFIXES, Cell, Targets, available, clean_environment,
@@ -680,20 +680,23 @@ def guarded(
     file = address.removeprefix('sqlite:///').partition('?')[0] if address.startswith('sqlite:///') else ''
     root = str(getattr(store, 'root', '') or '').removeprefix('file://')
     kept = [o for o in (file, root) if o.startswith('/') and os.path.exists(o)]
+    files = [o for top in kept for o in ([top] if os.path.isfile(top) else some_files(Path(top), deep=True))]
     places = [*map(str, folders), str(home), os.getcwd(), tempfile.gettempdir(), os.path.dirname(json.__file__),
         os.path.dirname(isolation_file()),
         *(os.path.dirname(o) for o in kept)]
     there = [o for o in dict.fromkeys(places) if os.path.isdir(o)]
-    return Targets(str(key_path()), some_files(home), kept, [f'{o}/{mark}' for o in there], os.getpid())
+    return Targets(str(key_path()), some_files(home), files, [f'{o}/{mark}' for o in there], os.getpid())
 
 def some_files(
-    folder:Path, # The home folder
+    folder:Path, # Such as the home folder
     most:int=3, # How many
+    deep:bool=False, # Look further than one folder below
 )->list: # Paths
-    "Find a few files in a folder or one below it, outside of the running interpreter's"
+    "Find a few files in a folder, outside of the running interpreter's"
     found = []
     for top, _, names in os.walk(folder):
-        if Path(top).parent not in (folder, folder.parent) or top in (sys.prefix, sys.base_prefix): continue
+        if not deep and Path(top).parent not in (folder, folder.parent) or top in (sys.prefix,
+            sys.base_prefix): continue
         found += [os.path.join(top, o) for o in sorted(names) if os.path.isfile(os.path.join(top, o))]
         if len(found) >= most: break
     return found[:most]
@@ -718,8 +721,10 @@ def start_worker(
         file=how.file, trusted=known, weigh=weigh)
     readable = [*python_paths(sys.executable),
         *(python_paths(python, (str(Path(python).parents[1]),)) if python else ()), isolation_file(), job['folder']]
+    def away(paths): return [o for o in paths if not o.startswith(f"{job['folder']}/")]
+    targets = asdict(replace(out_of_reach, home=away(out_of_reach.home), store=away(out_of_reach.store)))
     told = dict(job=job, python=python or sys.executable, enter=sys.executable, readable=readable, memory=MOST_MEMORY,
-        targets=asdict(out_of_reach),
+        targets=targets,
         mechanisms=list(mechanisms) or available(), code=how.kind == 'code', anyway=anyway, seconds=seconds)
     root = str(Path(isolation_file()).parents[2])
     code = f'import sys; sys.path.insert(0, {root!r}); from mlops_kit.gates.worker import host; host()'
@@ -744,3 +749,19 @@ def worker_for(
     worker = start_worker(folder, task, guarded(store, Path(folder).parent), trusted, allowed)
     try: yield worker
     finally: worker.close()
+
+# %% ../../nbs/gates/worker.ipynb #b3f0a1d1
+def unheld(
+    held:dict, # What held a model, as in `run.json`
+)->bool:
+    "Tell whether an author's code ran where something was in reach"
+    return bool(held.get('code')) and not held.get('holds')
+
+def isolation_text(
+    held:dict, # What held a model, as in `run.json`
+)->str:
+    "Say what held a model"
+    what = "its author's code" if held.get('code') else 'data, not code'
+    reached = sorted(k.replace('_', ' ') for k, v in (held.get('attempts') or {}).items() if v == DONE)
+    if held.get('holds'): return f'{what}, held by {held["mechanism"]}'
+    return f'{what}, in a process of its own that nothing held' + f' (it could {", ".join(reached)})'*bool(reached)
