@@ -68,7 +68,8 @@ bench-long: .venv/.ready ## benchmarks of an hour: large tables, memory, other t
 self-test: .venv/.ready ## put known faults into a month of flights and see which gate notices
 	$(BIN)/python benchmarks/selftest.py
 
-torture: .venv/.ready ## kill, race and forge at length, on SQLite, PostgreSQL and an MLflow server (an hour)
+torture: .venv/.ready ## hostile models, kills, races and forgeries at length, on SQLite, PostgreSQL and an MLflow server (an hour)
+	MLOPS_KIT_TORTURE=1 $(BIN)/python -m pytest tests/test_hostile.py
 	$(BIN)/python tests/torture/race.py --store sqlite --out benchmarks/out/torture_race_sqlite.json
 	$(BIN)/python tests/torture/race.py --store postgres --out benchmarks/out/torture_race_postgres.json
 	$(BIN)/python tests/torture/race.py --store server --out benchmarks/out/torture_race_server.json
