@@ -25,7 +25,7 @@ from .core import EvidenceError, MlopsKitError, RegistryError, EXIT, now, to_jso
 # %% ../nbs/09a_adoption.ipynb #db6e8c68
 from .evidence import actor, find_key, write_manifest
 from .consent import policy_of
-from .gates.worker import WorkerError, input_names, worker_for
+from .gates.worker import WorkerError, input_names, mlmodel, worker_for
 from .ledger import identity, is_same, ledger
 from .registry import (ADOPTED, LINEAGE_FILE, TRIES, Version, check_name, check_reason, features_of, fetch_source,
     missing_files, open_store, open_version, pin_first, policy_for, quiet, read_lineage, refuse_conflict, refuse_stranger,
@@ -103,6 +103,9 @@ def stored_rows(
 ): # DataFrame, or None
     "Read the example of a model's input that MLflow stored, if it is a table with the model's columns"
     import pandas as pd
+    told = mlmodel(folder).get('saved_input_example_info')
+    place = told.get('artifact_path') if isinstance(told, dict) else None
+    if place is not None and Path(str(place)).name != place: raise RegistryError(f'its example of input lies outside of its files: `{place}`.', 'log the model again.', exit_code=EXIT['error'])
     try:
         with quiet(): found = mlflow_quietly().models.Model.load(str(folder)).load_input_example(str(folder))
     except Exception as e: raise RegistryError(f'its example of input cannot be read: {type(e).__name__}: {str(e)[:200]}.', 'log the model again.', exit_code=EXIT['error']) from None

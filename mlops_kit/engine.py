@@ -10,7 +10,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/engine.html.md"""
 
 # %% auto #0
 __all__ = ['ENGINES', 'EMBEDDED', 'brief', 'reading', 'unreadable', 'fetch', 'plain', 'arrow_schema', 'run', 'ask', 'in_duckdb',
-           'named_types', 'is_infinite', 'Engine', 'batches', 'postgres_batches', 'row_digest', 'row_text',
+           'shut_off', 'named_types', 'is_infinite', 'Engine', 'batches', 'postgres_batches', 'row_digest', 'row_text',
            'find_table', 'duck_engine', 'postgres_connection', 'refused', 'common_types', 'described',
            'postgres_engine', 'quoted', 'spark_engine', 'ibis_engine', 'check_select', 'with_table', 'run_sql']
 
@@ -124,8 +124,14 @@ def in_duckdb(
     import ibis
     engine = ibis.duckdb.connect()
     engine.con.register('t', data)
-    engine.con.execute('set enable_external_access = false')
+    shut_off(engine)
     return named_types(engine.table('t'))
+
+def shut_off(
+    engine, # Ibis backend of DuckDB
+)->None:
+    "Let queries reach nothing but this database: a contract's SQL is its author's"
+    for setting in ('enable_external_access = false', 'lock_configuration = true'): engine.con.execute(f'set {setting}')
 
 def named_types(
     expr, # Ibis table of DuckDB
@@ -227,7 +233,9 @@ def duck_engine(
     if not Path(path).is_file(): raise DataError(f'DuckDB file `{path}` does not exist.', 'a relative path has three slashes: `duckdb:///air.db?table=flights`.')
     try: engine = ibis.duckdb.connect(path, read_only=True)
     except duckdb.Error as e: raise DataError(f'`{path}` cannot be opened by DuckDB: {brief(e)}.', 'close the program that writes to it.') from None
-    return Engine(named_types(find_table(engine, table, uri)), uri, streams=True)
+    found = find_table(engine, table, uri)
+    shut_off(engine)
+    return Engine(named_types(found), uri, streams=True)
 
 # %% ../nbs/01a_engine.ipynb #dd3c2911
 def postgres_connection(

@@ -737,3 +737,18 @@ def test_a_contract_is_inferred_on_any_engine(tmp_path, postgres):
     assert here == there
     (tmp_path/'c.yaml').write_text(there)
     assert Verdict('contract', contract_checks(load_contract(tmp_path/'c.yaml'), open_table(f'{postgres}?table=whole'))).status == 'pass'
+
+
+@pytest.mark.parametrize('query', ["select count(*) from read_text('SECRET') where content like 'P%'", "select count(*) from read_csv('SECRET')",
+                                   "select count(*) from 'SECRET'", "select count(*) from glob('/etc/*')"])
+def test_a_rule_in_sql_reaches_no_file(tmp_path, query):
+    "The contract comes with the version: its queries see the table and nothing else of the machine"
+    import duckdb
+    secret = tmp_path/'secret.csv'
+    secret.write_text('PRIVATE\n')
+    with duckdb.connect(str(tmp_path/'f.db')) as con: con.execute('create table t as select range as v from range(5)')
+    (tmp_path/'c.yaml').write_text('apiVersion: v3.1.0\nkind: DataContract\nid: a1\nname: a\nversion: 1.0.0\nstatus: active\nschema:\n- name: t\n  properties:\n  - name: v\n'
+                                   f'    logicalType: integer\n    quality:\n    - {{type: sql, query: "{query.replace("SECRET", str(secret))}", mustBe: 1}}\n')
+    for data in (f'duckdb:///{tmp_path}/f.db?table=t', pd.DataFrame(dict(v=[1, 2]))):
+        found = [c for c in contract_checks(load_contract(tmp_path/'c.yaml'), open_table(data)) if c.id.startswith('rule')]
+        assert [c.status for c in found] == ['error'] and 'PRIVATE' not in found[0].message
