@@ -211,6 +211,7 @@ def say(
     decision:str, # Such as `approved`
     reason:str, # For the ledger
     already, # Function: the `Entry` that says it already, or None; may refuse
+    waives:dict=None, # gate and until, of a waiver
 ): # The `Entry`, and whether it is new
     "Write down what a person said, unless it is said already"
     for left in reversed(range(TRIES)):
@@ -218,7 +219,7 @@ def say(
         if (old := already()) is not None: return old, False
         refuse_late(m)
         try: return m.book.append(kind, m.topic.alias, m.version, base=None, decision=decision, evidence=m.evidence,
-            policy=m.topic.policy, reason=reason, key=m.key, seen=seen), True
+            policy=m.topic.policy, reason=reason, key=m.key, seen=seen, waives=waives), True
         except RegistryError as e:
             if e.exit_code != EXIT['conflict'] or not left: raise
 
@@ -393,7 +394,7 @@ def waive(
     refuse_waiver(m, gate, until)
     mine = lambda w: (w.gate, w.until, w.by, w.reason, w.why) == (gate, until, m.person, reason, '')
     already = lambda: next((m.book.read()[1][w.seq - 1] for w in m.waivers() if mine(w)), None)
-    e, new = say(m, 'waive', f'{gate} until {until}', reason, already)
+    e, new = say(m, 'waive', f'{gate} until {until}', reason, already, dict(gate=gate, until=until))
     lines = [repr(w) for w in m.waivers()] + ([] if new else ['it was said before: nothing was written']) + show_word(m.book, e)
     return Answer(m.book.name, m.version.to_dict(), to, f'{e.actor} answers for `{gate}` of `{m.version.ref}` until {until} (entry {e.seq})', e.to_dict(), lines)
 

@@ -11,9 +11,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/consent.html.md"""
 # %% auto #0
 __all__ = ['WORDS', 'Topic', 'aside', 'same_name', 'unsure', 'author_of', 'partial', 'last_words', 'when_said', 'asked',
            'strictest', 'Tally', 'named', 'tally_lines', 'rejections', 'tally', 'could_approve', 'set_aside', 'Waiver',
-           'read_day', 'read_waiver', 'lasts', 'outdone', 'waiver_fault', 'waivers', 'lifted', 'parsed', 'policy_of',
-           'refuse_lockout', 'left_at', 'seconds_between', 'seconds_of', 'beyond_window', 'dissent', 'missing',
-           'way_back_topic']
+           'read_day', 'read_old_waiver', 'read_waiver', 'lasts', 'outdone', 'waiver_fault', 'waivers', 'lifted',
+           'parsed', 'policy_of', 'refuse_lockout', 'left_at', 'seconds_between', 'seconds_of', 'beyond_window',
+           'dissent', 'missing', 'way_back_topic']
 
 # %% ../nbs/07b_consent.ipynb #288d0442
 import re, unicodedata
@@ -209,8 +209,6 @@ def set_aside(
     return [f'the approval of {e.actor} (entry {e.seq}) does not count: {o}' for e,o in why if o]
 
 # %% ../nbs/07b_consent.ipynb #b066908a
-_WAIVED = re.compile(r'([\w-]+) until (\d{4}-\d\d-\d\d)')
-
 @dataclass
 class Waiver:
     "One gate that may say no, until a day"
@@ -235,12 +233,19 @@ def read_day(
     try: return date.fromisoformat(text)
     except ValueError: raise wrong from None
 
+def read_old_waiver(
+    decision:str, # Such as 'drift until 2026-12-01'
+)->dict: # gate and until; {} where it names none
+    "Read a waiver of a ledger that was written before gate and day were fields"
+    said = re.fullmatch(r'([\w-]+) until (\d{4}-\d\d-\d\d)', decision)
+    return dict(gate=said[1], until=said[2]) if said else {}
+
 def read_waiver(
     e, # `Entry` of kind `waive`
 )->Waiver:
     "Read what an entry waives"
-    said = _WAIVED.fullmatch(e.decision)
-    return Waiver(*(said.groups() if said else ('?', '?')), e.actor, e.reason, e.seq, '' if said else 'it names no gate and no day')
+    given = e.waives or read_old_waiver(e.decision)
+    return Waiver(given.get('gate', '?'), given.get('until', '?'), e.actor, e.reason, e.seq, '' if given else 'it names no gate and no day')
 
 # %% ../nbs/07b_consent.ipynb #5783b66b
 def lasts(

@@ -27,6 +27,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 # %% ../nbs/13_dossier.ipynb #71a08376
+from .consent import read_old_waiver
 from .core import MARKS, STATUSES, Check, EvidenceError, Verdict, Verdicts
 from .core import counted, digest, file_digest, load_verdict, number, said, ticked, write_file
 from .figure import Figure, bound_text, excess, history_svg, interval_svg, left_out, ranked, slicings_of, spread
@@ -150,8 +151,9 @@ def unheard(
     r:Record,
 )->list: # Gates
     "List the waived gates for which the history has no such entry"
-    there = {(e.get('seq'), e.get('decision')) for e in r.history or [] if isinstance(e, dict) and e.get('kind') == 'waive' and not e.get('void')}
-    return [g for g,w in waived(r).items() if (w['seq'], f'{g} until {w["until"]}') not in there]
+    said = [e for e in r.history or [] if isinstance(e, dict) and e.get('kind') == 'waive' and not e.get('void')]
+    there = [(e.get('seq'), e.get('waives') or read_old_waiver(str(e.get('decision')))) for e in said]
+    return [g for g,w in waived(r).items() if (w['seq'], dict(gate=g, until=w['until'])) not in there]
 
 def lifted(
     r:Record,
@@ -275,6 +277,7 @@ class Change:
     before: object = None # The champion's; None where it has none
     after: object = None # The candidate's
     note: str = '' # What the line counts
+    same: int = 0 # How many it counts as the same
 
 # %% ../nbs/13_dossier.ipynb #51f9b679
 def changes_in(group, was, now, most):
@@ -282,7 +285,7 @@ def changes_in(group, was, now, most):
     differ = [k for k in [*now, *(k for k in was if k not in now)] if was.get(k) != now.get(k)]
     same, more = len({*was, *now}) - len(differ), len(differ) - most
     rest = ([f'and {more} more'] if more > 0 else []) + ([f'{same} the same'] if same else []) + (['nothing recorded'] if not was and not now else [])
-    return [Change(group, k, was.get(k), now.get(k)) for k in differ[:most]] + ([Change(group, '', note=', '.join(rest))] if rest else [])
+    return [Change(group, k, was.get(k), now.get(k)) for k in differ[:most]] + ([Change(group, '', note=', '.join(rest), same=same)] if rest else [])
 
 def changes(
     candidate:dict, # The version's record, or None
@@ -299,8 +302,9 @@ def unchanged(
     found, # Each a `Change`
 )->list: # Sentences
     "Say in which groups nothing differs, and of which nothing is recorded"
-    differ, nothing = {c.group for c in found if c.name}, [c.group for c in found if c.note == 'nothing recorded']
-    same = [f'{c.group} ({c.note.split()[0]})' for c in found if c.group not in differ and c.group not in nothing]
+    differ = {c.group for c in found if c.name}
+    nothing = [c.group for c in found if not c.name and not c.same and c.group not in differ]
+    same = [f'{c.group} ({c.same})' for c in found if c.group not in differ and c.group not in nothing]
     return ([f'The same in both: {", ".join(same)}.'] if same else []) + ([f'Nothing is recorded of: {", ".join(nothing)}.'] if nothing else [])
 
 # %% ../nbs/13_dossier.ipynb #9b3b08df

@@ -9,8 +9,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/entry.html.md"""
 # %% auto #0
 __all__ = ['VOIDS', 'ENTRY_SCHEMA', 'ENTRY', 'MOVES', 'KINDS', 'BESIDE', 'MOST_BYTES', 'MOST_REASON', 'IDENTITY', 'TEXT',
            'NO_TEXT', 'NO_DICT', 'FORM', 'WORD_SCHEMA', 'WORD', 'HANDED', 'Void', 'Entry', 'identity', 'is_identity',
-           'is_ref', 'key_of_seq', 'is_handed', 'form_faults', 'read_entry', 'enveloped', 'envelope_of', 'signer',
-           'word_of', 'speaker']
+           'is_ref', 'key_of_seq', 'is_handed', 'is_waives', 'form_faults', 'read_entry', 'enveloped', 'envelope_of',
+           'signer', 'word_of', 'speaker']
 
 # %% ../nbs/07a_entry.ipynb #68c0f7f0
 import base64, json, re
@@ -21,6 +21,7 @@ from .evidence import canonical, verify_envelope
 # %% ../nbs/07a_entry.ipynb #1c755d78
 VOIDS = dict(not_canonical='it is not an entry in canonical JSON', wrong_type='its field `{field}` is of the wrong type',
     bad_time='its time is not a valid time', no_token='it has no token', bad_word='the word that it hands on has no form',
+    bad_waiver='what it waives is not a gate and a day',
     wrong_place='it belongs to another place, model or schema', unknown_kind='its kind `{kind}` is unknown',
     not_continued='it does not continue the entry before', dated_before='it is dated before the entry before',
     long_reason='its reason is longer than {most} bytes', no_version='its target is not a version', bad_evidence='its evidence is not a reference to evidence',
@@ -71,12 +72,13 @@ class Entry:
     keyid: str = None # Of the key that signed it
     signature: str = None # Over everything but itself
     handed: dict = None # at, keyid, signature, token of a word that was said elsewhere; None where the signer speaks
+    waives: dict = None # gate and until, of a waiver; older entries have none
     schema: str = ENTRY_SCHEMA
     digest: str = field(default='', compare=False) # sha256 of its bytes
     void: Void = field(default=None, compare=False) # Why it does not count; empty where it does
     run_id: str = field(default='', compare=False) # MLflow's run that keeps it
     @property
-    def body(self): return {k: v for k,v in asdict(self).items() if k not in BESIDE}
+    def body(self): return {k: v for k,v in asdict(self).items() if k not in BESIDE and (k, v) != ('waives', None)}
     @property
     def signed(self): return {k: v for k,v in self.body.items() if k != 'signature'}
     @property
@@ -122,11 +124,16 @@ def key_of_seq(
 # %% ../nbs/07a_entry.ipynb #ae8d3c60
 TEXT, NO_TEXT, NO_DICT = (str,), (str, type(None)), (dict, type(None))
 FORM = dict(seq=(int,), kind=TEXT, model=TEXT, alias=NO_TEXT, base=NO_DICT, target=NO_DICT, decision=TEXT, evidence=NO_DICT, policy=NO_TEXT, actor=TEXT,
-    at=TEXT, reason=TEXT, token=TEXT, previous=TEXT, keyid=NO_TEXT, signature=NO_TEXT, handed=NO_DICT, schema=TEXT)
+    at=TEXT, reason=TEXT, token=TEXT, previous=TEXT, keyid=NO_TEXT, signature=NO_TEXT, handed=NO_DICT, waives=NO_DICT, schema=TEXT)
 
 def is_handed(o):
     "Tell whether `o` names a word that was said elsewhere"
     return isinstance(o, dict) and o.keys() == {'at', 'keyid', 'signature', 'token'} and all(isinstance(v, str) for v in o.values())
+
+def is_waives(o):
+    "Tell whether `o` names a gate and a day"
+    text = isinstance(o, dict) and o.keys() == {'gate', 'until'} and all(isinstance(v, str) for v in o.values())
+    return text and bool(re.fullmatch(r'[\w-]+', o['gate']) and re.fullmatch(r'\d{4}-\d\d-\d\d', o['until']))
 
 def form_faults(e:Entry): # Iterator of `Void`
     "Say why an entry has no form"
@@ -135,6 +142,7 @@ def form_faults(e:Entry): # Iterator of `Void`
     if not re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', e.at): yield Void('bad_time')
     if not e.token: yield Void('no_token')
     if e.handed is not None and not is_handed(e.handed): yield Void('bad_word')
+    if e.waives is not None and not (e.kind == 'waive' and is_waives(e.waives)): yield Void('bad_waiver')
 
 # %% ../nbs/07a_entry.ipynb #9f01bf44
 def read_entry(
@@ -146,7 +154,8 @@ def read_entry(
     names = {f.name for f in fields(Entry)} - {*BESIDE}
     try:
         d = json.loads(raw)
-        good = isinstance(d, dict) and d.keys() == names and canonical(d) == raw.encode() and len(raw.encode()) <= MOST_BYTES
+        whole = isinstance(d, dict) and {*d, 'waives'} == names and d.get('waives', {}) is not None
+        good = whole and canonical(d) == raw.encode() and len(raw.encode()) <= MOST_BYTES
     except (ValueError, EvidenceError, RecursionError): good = False
     e = Entry(**d, digest=digest(raw)) if good else None
     bad = next(form_faults(e), None) if e else Void('not_canonical')
@@ -181,6 +190,7 @@ HANDED = 'register', 'approve', 'reject', 'withdraw', 'waive' # Kinds that can b
 def word_of(e:Entry)->dict:
     "What a person signed elsewhere, if this entry hands it on as it was said"
     about = {k: getattr(e, k) for k in ('kind', 'model', 'alias', 'target', 'decision', 'evidence', 'policy', 'reason')}
+    if e.waives: about['waives'] = e.waives
     if e.kind == 'register': about['target'] = dict(version=0, model_id='', created=0, manifest=e.target['manifest'])
     return dict(schema=WORD_SCHEMA, **about, **{k: e.handed[k] for k in ('at', 'token', 'keyid')})
 

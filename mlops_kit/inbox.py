@@ -53,11 +53,12 @@ class Word:
     at: str = '' # When
     token: str = '' # A word counts once
     keyid: str = None # Of the key that signed it
+    waives: dict = None # gate and until, of a waiver
     schema: str = WORD_SCHEMA
     signature: str = field(default='', repr=False) # Over everything above
     person: str = '' # Of the key, as pinned
     @property
-    def said(self): return {k: v for k,v in asdict(self).items() if k not in ('signature', 'person')}
+    def said(self): return {k: v for k,v in asdict(self).items() if k not in ('signature', 'person') and (k, v) != ('waives', None)}
     @property
     def handed(self): return {k: getattr(self, k) for k in ('at', 'keyid', 'signature', 'token')}
     def to_dict(self): return asdict(self)
@@ -99,7 +100,7 @@ def word_faults(
     model:str, # Whose inbox it is
 ): # Iterator of reasons
     "Say why a payload is no word for this place"
-    if d.keys() != {o.name for o in fields(Word)} - {'signature', 'person'}:
+    if {*d, 'waives'} != {o.name for o in fields(Word)} - {'signature', 'person'}:
         yield 'it has not the fields of a word'
         return
     e = Entry(0, **{k: v for k,v in d.items() if k != 'schema'})
@@ -308,7 +309,7 @@ def refuse_word(m:Matter, w:Word)->None:
 
 def gate_and_day(w:Word):
     "Read what a word waives"
-    found = read_waiver(Entry(0, 'waive', w.model, decision=w.decision))
+    found = read_waiver(Entry(0, 'waive', w.model, decision=w.decision, waives=w.waives))
     if found.why: raise EvidenceError(f'{found.why}.', 'hand it in again.')
     return found.gate, found.until
 
@@ -329,8 +330,9 @@ def hand_in(
     says = list(WORDS) if policy else [*WORDS, 'waive']
     if kind not in says: raise unknown('word', kind, says)
     m, reason = spoken_of(version, to, open_store(store, policy), evidence, rollback, policy), check_reason(reason)
-    decision = WORDS.get(kind) or f'{gate} until {read_day(str(until or ""))}'
-    w = Word(kind, m.book.name, m.topic.alias, m.topic.target, decision, m.evidence, m.topic.policy, reason)
+    waives = None if kind in WORDS else dict(gate=str(gate), until=str(read_day(str(until or ''))))
+    decision = WORDS.get(kind) or f'{gate} until {waives["until"]}'
+    w = Word(kind, m.book.name, m.topic.alias, m.topic.target, decision, m.evidence, m.topic.policy, reason, waives=waives)
     refuse_word(m, w)
     return Handed(post(m.book, w, m.key))
 
@@ -505,7 +507,7 @@ def append_word(
 ): # `Entry`
     "Write a word into the ledger as its person's"
     return book.append(w.kind, w.alias, target, base=base, decision=w.decision, evidence=w.evidence, policy=w.policy, reason=w.reason,
-        key=key, seen=seen, handed=w.handed)
+        key=key, seen=seen, handed=w.handed, waives=w.waives)
 
 # %% ../nbs/11b_inbox.ipynb #745cc2df
 def read_inbox(

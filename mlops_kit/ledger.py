@@ -371,9 +371,9 @@ class Ledger:
     def last_decision(self, alias): return self.read().last_decision(alias)
     def pinned(self): return self.read().pinned()
     def is_done(self, entry): return self.read().is_done(entry)
-    def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None, seen=None, handed=None):
+    def append(self, kind, alias, target, *, base, decision, evidence=None, policy=None, reason='', key=None, seen=None, handed=None, waives=None):
         "Write the next entry, raising `RegistryError` with exit code 6 where somebody else was faster"
-        e = Entry(0, kind, self.name, alias, identity(base), identity(target), decision, evidence, policy, reason=reason, handed=handed)
+        e = Entry(0, kind, self.name, alias, identity(base), identity(target), decision, evidence, policy, reason=reason, handed=handed, waives=waives)
         return append(self, e, key, seen=seen)
     def pin(self, policy, keys, key=None, reason=''):
         "Pin a policy and its keys; None where they are pinned already"

@@ -49,7 +49,7 @@ from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evid
 from .ledger import MOVES, OK, identity, is_there, ledger, ledger_names
 from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
-from .consent import (WORDS, Topic, Waiver, asked, beyond_window, left_at, lifted, policy_of, refuse_lockout, rejections, seconds_between, seconds_of,
+from .consent import (WORDS, Topic, Waiver, asked, beyond_window, left_at, lifted, policy_of, read_waiver, refuse_lockout, rejections, seconds_between, seconds_of,
     tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates.worker import worker_for
@@ -1000,7 +1000,8 @@ def refused_row(d)->list:
 def spoken(e)->str:
     "Say what a person's word is about: the version stands in its column"
     if e.void or e.kind not in (*WORDS, 'waive'): return ''
-    return f': {e.decision}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
+    w = read_waiver(e)
+    return f': {w.gate} until {w.until}' if e.kind == 'waive' else '' if e.evidence else ', to go back'
 
 def actor_of(e)->str:
     "Name who made an entry, and say where nobody has signed it"

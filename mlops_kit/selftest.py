@@ -629,7 +629,7 @@ def trial_of(
     if not harm.done: return Trial(name, fault.about, harm.said, applied=False)
     c, found = harmed(b.c, harm), {}
     for gate in fault.gates:
-        if gate not in b.gates: found[gate] = 'not asked', 'is not asked'
+        if gate not in b.gates: found[gate] = 'not_asked', 'is not asked'
         else:
             b.step(f'{gate}: {name}')
             before = [b.unharmed(gate)] + ([b.unharmed(gate, fault.control)] if fault.control else [])
@@ -644,7 +644,7 @@ def hint_for(fault:Fault, found:dict, c:Candidate)->str:
 
 def hint_of(gate:str, what:str, key:str, c:Candidate)->str:
     "Say what would let one gate catch a fault"
-    if what == 'not asked': return f'add `{gate}` to `stages.{c.alias}.gates`, and set {key}'
+    if what == 'not_asked': return f'add `{gate}` to `stages.{c.alias}.gates`, and set {key}'
     if what == 'constant': return f'settle what `{gate}` refuses without any fault'
     if gate in c.policy.known and c.policy.gate(gate).mode == 'warn': return f'`gates.{gate}.mode` is `warn`: make it `block`'
     return f'set {key}'

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 WORDS = re.compile(r"[^\W\d_]{2,}[,;:.]? +(\S+ +)*?[^\W\d_]{2,}")
-CODE = re.compile(r'</?[a-z!]|^\s*(select|with|create|insert|set|pragma|explain)\b|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\|', re.I) # HTML, SQL, Python, CSS, patterns
+CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\|", re.I) # HTML, SQL, Python, CSS, patterns
 VALUES = {'rolled back', 'waiting for approval', 'exit code'} # Values that are kept in ledgers and files: `promotion.DECISIONS`, and a column
 READS = {'compile', 'match', 'search', 'fullmatch', 'sub', 'findall', 'finditer', 'split'} # Of `re`: a pattern is code
 
