@@ -49,8 +49,8 @@ from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evid
 from .ledger import MOVES, OK, identity, is_there, ledger, ledger_names
 from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
-from .consent import (WORDS, Topic, Waiver, asked, beyond_window, left_at, lifted, policy_of, read_waiver, refuse_lockout, rejections, seconds_between, seconds_of,
-    tally, tally_lines, waivers, way_back_topic)
+from .consent import (WORDS, Topic, Waiver, asked, beyond_window, left_at, lifted, policy_of, read_waiver, refuse_lockout, rejections,
+    seconds_between, seconds_of, tally, tally_lines, waivers, way_back_topic)
 from .approval import TRIES, change_count, how_to_change, pinned_policy, proposed, same_pin
 from .gates.worker import worker_for
 from .gates.candidate import moment, policy_contract, read_run

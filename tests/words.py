@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 WORDS = re.compile(r"[^\W\d_]{2,}[,;:.]? +(\S+ +)*?[^\W\d_]{2,}")
-CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\|", re.I) # HTML, SQL, Python, CSS, patterns
+CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\||\bDESC$|^[a-z0-9_ ]*_[a-z0-9_ ]*$", re.I) # HTML, SQL, Python, CSS, patterns, lists of names
 VALUES = {'rolled back', 'waiting for approval', 'exit code'} # Values that are kept in ledgers and files: `promotion.DECISIONS`, and a column
 READS = {'compile', 'match', 'search', 'fullmatch', 'sub', 'findall', 'finditer', 'split'} # Of `re`: a pattern is code
 
@@ -26,6 +26,9 @@ def altered(text, ticked=False):
         keep = ticked or braces > 0 or not c.isascii() or not c.isalpha()
         out.append(c if keep else chr((ord(c.lower()) - 96) % 26 + 97) if c.islower() else chr((ord(c) - 64) % 26 + 65))
     return ''.join(out), ticked
+
+
+PATTERNS = {'FOREIGN'} # Words of foreign libraries, in tables of patterns
 
 
 class Alter(ast.NodeTransformer):
@@ -50,9 +53,12 @@ class Alter(ast.NodeTransformer):
         for o in parts: o.value, ticked = altered(o.value, ticked)
         return node
 
+    def visit_Assign(self, node): return node if getattr(node.targets[0], 'id', '') in PATTERNS else self.generic_visit(node)
+
     def visit_Expr(self, node): return node if isinstance(node.value, ast.Constant) else self.generic_visit(node) # Docstrings
 
     def visit_Call(self, node):
+        if isinstance(node.func, ast.Attribute) and node.func.attr == 'split' and isinstance(node.func.value, ast.Constant): return node # A list of names
         if isinstance(node.func, ast.Attribute) and getattr(node.func.value, 'id', '') == 're' and node.func.attr in READS:
             node.args = node.args[:1] + [self.visit(o) for o in node.args[1:]]
             return node
@@ -140,15 +146,18 @@ def scenes(folder):
         if name == 'Decision':
             gates = [[v.gate, v.status, sorted((c.id, c.status, c.reason) for c in v.checks)] for v in o.verdicts]
             return [o.decision, o.exit_code, bool(o.entry), [bool(w['why']) for w in o.waivers], gates]
-        if name == 'Audit': return [o.exit_code, [[f.what, f.where.split(' ')[0], f.ok] for f in o.checks]]
+        if name == 'Audit': return [o.exit_code, [[f.what, f.ok] for f in o.checks]]
         if name == 'Status': return [o.exit_code, [[s.state, bool(s.conflict), bool(s.next)] for s in o.models]]
         if name == 'Received': return [o.exit_code, len(o.taken), len(o.refused), o.known]
         return [name, getattr(o, 'exit_code', None)]
 
     def scene(name, act):
         try: ended[name] = told(act())
-        except MlopsKitError as e: ended[name] = [type(e).__name__, e.exit_code]
-        ended[f'{name}: status'] = told(status('tiny', world.store)) if name != 'no model' else None
+        except MlopsKitError as e:
+            ended[name] = [type(e).__name__, e.exit_code]
+            print(name, e, file=sys.stderr)
+        try: ended[f'{name}: status'] = told(status('tiny', world.store))
+        except MlopsKitError as e: ended[f'{name}: status'] = [type(e).__name__, e.exit_code]
         ended[f'{name}: entries'] = [[e.kind, e.void.code if e.void else ''] for e in world.book().entries(all=True)]
 
     soon, past = str(date.today() + timedelta(days=5)), '2020-01-01'
