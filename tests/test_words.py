@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from words import literals
+from words import literals, room_of, rooms
 
 WORDS = re.compile(r'[A-Za-z]{2,}[,;:.]?(?: |\\s[*+]?|\\ )+[A-Za-z]{2,}|^ [a-z]+|[a-z]+ $|: [A-Z]|[a-z]: ') # Two words, or a word with a space beside it
 READS = 'startswith', 'endswith', 'removeprefix', 'removesuffix', 'partition', 'rpartition', 'split', 'rsplit', 'find', 'rfind', 'index', 'count'
 PATTERNS = 'compile', 'match', 'search', 'fullmatch', 'findall', 'finditer', 'sub', 'split'
-VALUES = {'rolled back', 'waiting for approval'} # Of `promotion.DECISIONS`, kept in every ledger: values, not sentences
+VALUES = {'rolled back', 'waiting for approval', 'process only'} # Of `promotion.DECISIONS` and of a run's isolation, kept in ledgers and files: values, not sentences
 PARSERS = { # Who may read words, and whose they are
     'store.unread': 'what MLflow says of an answer that is not JSON', 'store.status_of': 'what requests, urllib3 and MLflow say of a status',
     'store.foreign_fault': 'what databases and systems say went wrong', 'store.sentence': 'the class that SQLAlchemy writes before its message',
     'policy._plainly': 'what pydantic says of a value', 'consent.read_old_waiver': 'waivers of ledgers that were written before gate and day were fields',
     'governance.HOLDERS': 'an answer that a person filled in without saying anything', 'audit.read_head': 'a line that a person copied',
-    'engine.with_table': 'SQL that a person wrote', 'table.copy_csv': 'what Arrow says of a column of a CSV file', 'dossier.code_gap': 'a note in the record of a version: shown, decides nothing', 'page._TOKEN': 'markup',
+    'engine.with_table': 'SQL that a person wrote', 'table.copy_csv': 'what Arrow says of a column of a CSV file', 'dossier.code_gap': 'a note in the record of a version: shown, decides nothing', 'page._TOKEN': 'markup', 'gates.worker.answered': 'what MLflow says of rows that do not fit: shown, decides nothing',
     'cli.folded': 'a line on its way to a terminal: a command to be copied is not broken'}
 
 
@@ -59,9 +59,9 @@ def readings(room, tree):
     return [o for o in look(tree, '') if WORDS.search(o[2]) and o[2] not in VALUES]
 
 
-@pytest.mark.parametrize('room', sorted(p.stem for p in (ROOT/'mlops_kit').glob('[a-z]*.py')))
-def test_no_code_looks_for_words(room):
-    tree = ast.parse((ROOT/f'mlops_kit/{room}.py').read_text())
+@pytest.mark.parametrize('path', rooms(), ids=room_of)
+def test_no_code_looks_for_words(path):
+    room, tree = room_of(path), ast.parse(path.read_text())
     assert [o for o in readings(room, tree) if f'{room}.{o[1]}' not in PARSERS] == [], 'decide by a value, or read foreign words in a named parser'
 
 
@@ -75,8 +75,8 @@ def test_the_lint_knows_constants(): assert readings('x', ast.parse("GAP = 'ther
 
 def test_every_named_parser_is_there():
     for name in PARSERS:
-        room, what = name.split('.')
-        assert re.search(rf'^(def {what}\(|{what} = )', (ROOT/f'mlops_kit/{room}.py').read_text(), re.M), name
+        room, what = name.rsplit('.', 1)
+        assert re.search(rf'^(def {what}\(|{what} = )', (ROOT/'mlops_kit'/f'{room.replace(".", "/")}.py').read_text(), re.M), name
 
 
 def ends(folder, first, last):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 WORDS = re.compile(r"[^\W\d_]{2,}[,;:.]? +(\S+ +)*?[^\W\d_]{2,}")
 CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\||\bDESC$|^[a-z0-9_ ]*_[a-z0-9_ ]*$", re.I) # HTML, SQL, Python, CSS, patterns, lists of names
-VALUES = {'rolled back', 'waiting for approval', 'exit code'} # Values that are kept in ledgers and files: `promotion.DECISIONS`, and a column
+VALUES = {'rolled back', 'waiting for approval', 'process only'} # Kept in ledgers and files: values, not sentences
 READS = {'compile', 'match', 'search', 'fullmatch', 'sub', 'findall', 'finditer', 'split'} # Of `re`: a pattern is code
 
 
@@ -70,10 +70,22 @@ class Finder(importlib.abc.MetaPathFinder):
     def __init__(self, chosen): self.chosen, self.seen = chosen, []
 
     def find_spec(self, name, path, target=None):
-        if not name.startswith('mlops_kit.') or name.count('.') > 1: return None
+        if not name.startswith('mlops_kit.'): return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec and isinstance(spec.loader, importlib.machinery.SourceFileLoader): spec.loader = Loader(spec.loader.name, spec.loader.path, self)
         return spec
+
+
+def room_of(path):
+    "The name of a room, such as `ledger` or `gates.worker`"
+    parts = Path(path).with_suffix('').parts
+    return '.'.join(parts[len(parts) - parts[::-1].index('mlops_kit'):])
+
+
+def rooms():
+    "Every module of the package"
+    import mlops_kit
+    return sorted(p for p in Path(mlops_kit.__file__).parent.rglob('*.py') if not p.name.startswith('_'))
 
 
 class Loader(importlib.machinery.SourceFileLoader):
@@ -82,7 +94,7 @@ class Loader(importlib.machinery.SourceFileLoader):
         self.finder = finder
 
     def get_code(self, name):
-        room = Path(self.path).stem
+        room = room_of(self.path)
         tree = Alter(room, lambda n: self.finder.chosen(f'{room}', n), seen := []).visit(ast.parse(self.get_data(self.path)))
         self.finder.seen += seen
         return compile(ast.fix_missing_locations(tree), self.path, 'exec')
@@ -90,12 +102,11 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 def literals():
     "Every literal of words of the package, in the order of rooms"
-    import mlops_kit
     found = []
-    for p in sorted(Path(mlops_kit.__file__).parent.glob('[a-z]*.py')):
+    for p in rooms():
         seen = []
-        Alter(p.stem, lambda n: False, seen).visit(ast.parse(p.read_bytes()))
-        found += [(p.stem, n, o) for n, o in enumerate(seen)]
+        Alter(room_of(p), lambda n: False, seen).visit(ast.parse(p.read_bytes()))
+        found += [(room_of(p), n, o) for n, o in enumerate(seen)]
     return found
 
 
