@@ -156,9 +156,10 @@ def read_key(
     "Read a private key"
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     path, usage = Path(path), dict(exit_code=EXIT['usage'])
-    try: raw = path.read_bytes()
+    try:
+        with open(path, 'rb') as f: raw, mode = f.read(), os.fstat(f.fileno()).st_mode
     except OSError as e: raise EvidenceError(f'the key `{path}` cannot be read: {e.strerror}.', 'unset MLOPS_KIT_KEY, or make a key with `mlops-kit init`.', **usage) from None
-    if os.name == 'posix' and path.stat().st_mode & (stat.S_IRWXG|stat.S_IRWXO):
+    if os.name == 'posix' and mode & (stat.S_IRWXG|stat.S_IRWXO):
         raise EvidenceError(f'others can read the key `{path}`.', f'chmod 600 {path}', **usage)
     said = dict(re.findall(r'^(person|role): (.*)$', raw.decode(errors='replace'), re.M))
     try: return key_of(load_pem_private_key(raw[raw.find(b'-----BEGIN'):], None), said['person'], said.get('role', ''))

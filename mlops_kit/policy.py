@@ -503,6 +503,7 @@ class Policy(Strict):
     notebooks: dict[str, Digest] = {} # Your own gate notebooks by the digest of their code: no other is believed
     _path: Path|None = PrivateAttr(None)
     _text: str = PrivateAttr('')
+    _keys: dict|None = PrivateAttr(None) # The public keys beside it, once they were read
     _known: tuple = PrivateAttr(BUILT_IN)
 
     @property

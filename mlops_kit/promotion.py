@@ -41,8 +41,8 @@ from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryError, Verdict, Verdicts, EXIT, LETS_THROUGH, MARKS, STATUSES,
-    asdict, badge, coloured, exit_code, file_digest, html_table, load_verdict, now, said, status_text, text_table, ticked, to_json, unknown, verdicts_html,
-    wrapped, write_file)
+    asdict, badge, coloured, digest, exit_code, file_digest, html_table, load_verdict, now, said, status_text, text_table, ticked,
+    to_json, unknown, verdicts_html, wrapped, write_file)
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
@@ -281,9 +281,11 @@ def wanted(
 )->dict: # Key of `run.json` to what it has to say
     "Say what evidence must name to decide this attempt"
     gates = gate_digests(a.policy, a.alias)
-    contract = next(iter((files/'mlops_kit').glob('contract.yaml')), None) or ('contract' in gates and policy_contract(a.policy)) or None
+    registered = next(iter((files/'mlops_kit').glob('contract.yaml')), None)
+    fallback = policy_contract(a.policy) if 'contract' in gates and not registered else None
+    contract = file_digest(registered) if registered else fallback and digest(fallback.text)
     return dict(version=a.version.to_dict(), alias=a.alias, policy=a.policy.digest, champion=None if a.vacant else a.base,
-        last_decision=a.seen.last_decision(a.alias), contract=file_digest(contract) if contract else None, gates=gates)
+        last_decision=a.seen.last_decision(a.alias), contract=contract, gates=gates)
 
 # %% ../nbs/12_promotion.ipynb #620e8d01
 class Doubt(NamedTuple):

@@ -30,7 +30,7 @@ from html import escape
 from pathlib import Path
 from pkgutil import resolve_name
 from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, RegistryError,
-    EXIT, asdict, file_digest, html_table, now, number, to_json, unknown, write_file)
+    EXIT, asdict, digest, file_digest, html_table, now, number, to_json, unknown, write_file)
 
 # %% ../nbs/09_registry.ipynb #d38962cf
 from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
@@ -500,7 +500,7 @@ def fill(
     folder:Path, # Where the version's files go
     model, # A fitted scikit-learn estimator, or a folder that MLflow saved
     t:Training, # What it was trained for, on what
-    contract=None, # The contract's file
+    contract=None, # A `Contract`
     trusted=(), # Types of other packages that somebody vouches for
     **said, # sources, owner, intended_use, registered_by
 )->dict: # The lineage
@@ -509,9 +509,11 @@ def fill(
     found = profile(t.train)
     place_model(model, folder, t, gaps_of(found, t.features), trusted)
     found.save(folder/'mlops_kit'/PROFILE_FILE)
-    if contract: shutil.copyfile(contract, folder/'mlops_kit'/CONTRACT_FILE)
-    lineage = lineage_of(model, folder, t, contract=contract and dict(uri=str(contract), digest=file_digest(contract)), **said)
+    if contract: write_file(folder/'mlops_kit'/CONTRACT_FILE, contract.text)
+    lineage = lineage_of(model, folder, t, contract=contract and dict(uri=str(contract.path), digest=digest(contract.text)), **said)
     write_file(folder/'mlops_kit'/LINEAGE_FILE, to_json(lineage) + '\n')
+    for o in (t.train, t.test):
+        if o: o.check()
     refuse_incomplete(folder)
     write_manifest(folder)
     return lineage
@@ -547,8 +549,9 @@ def publish(
 def policy_keys(
     policy, # `Policy`
 )->dict: # keyid to person, role, public
-    "Read the public keys that lie beside a policy"
-    return load_keys(policy.path.parent/policy.signing.keys) if policy.path else {}
+    "Read the public keys that lie beside a policy: once, so that those that were checked are those that are pinned"
+    if policy._keys is None: policy._keys = load_keys(policy.path.parent/policy.signing.keys) if policy.path else {}
+    return policy._keys
 
 # %% ../nbs/09_registry.ipynb #0cd52b4a
 def refuse_stranger(
@@ -723,13 +726,12 @@ def policy_for(
 def contract_for(
     contract, # Path or None
     policy, # `Policy` or None
-)->Path: # None where there is no contract
-    "Find the contract's file, the policy's unless one is given, and see that it is one"
+): # `Contract`; None where there is none
+    "Read the contract, the policy's unless one is given"
     from mlops_kit.contract import load_contract
     named = policy and policy.path and policy.gate('contract').file
     path = Path(contract) if contract else policy.path.parent/named if named else None
-    if path: load_contract(path)
-    return path
+    return load_contract(path) if path else None
 
 # %% ../nbs/09_registry.ipynb #a257a869
 def check_name(

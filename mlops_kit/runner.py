@@ -279,10 +279,11 @@ def start_run(
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder/'policy.yaml', c.policy.text)
     copy_lineage(c, folder)
-    if c.fallback: write_file(folder/'contract.yaml', c.fallback.read_bytes())
+    if c.fallback: write_file(folder/'contract.yaml', c.fallback.text)
     c.profile.save(folder/PROFILE_FILE)
+    c.table.check()
     record = dict(schema=RUN_SCHEMA, run_id=run_id, created=now(), alias=c.alias, version=c.model.version, champion=c.champion and c.champion.version,
-        address=addr, data=c.table.sources, policy=c.policy.digest, contract=file_digest(c.contract) if c.contract else None,
+        address=addr, data=c.table.sources, policy=c.policy.digest, contract=digest(c.contract.text) if c.contract else None,
         gates=shapes, layouts=layouts, own=replaced(shapes), reference={k: train[k] for k in ('uri', 'rows', 'digest')},
         as_of=c.as_of, last_decision=last_decision, profile=file_digest(folder/PROFILE_FILE), store=store, isolation=isolation or {})
     return write_file(folder/'run.json', to_json(record) + '\n')
@@ -609,7 +610,7 @@ def prepared(version, data, policy, out, to, as_of, store):
     for path in notebooks.values(): check_shape(path)
     c = open_candidate(version, here(data), policy, to, as_of, list(notebooks), cache=out/'.models', store=store, preview=False)
     addr = address(data, out/run_id)
-    if not is_url(addr): c.table = declared(open_table(addr), c.model.lineage)
+    if not is_url(data) and not isinstance(data, (str, Path, list, tuple)): c.table = declared(open_table(addr), c.model.lineage)
     held = isolation_of([c.model, c.champion], notebooks)
     start_run(c, addr, notebooks, out, run_id, last_decision(c, store), store.uri, held)
     return out/run_id, notebooks

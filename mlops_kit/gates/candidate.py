@@ -9,13 +9,13 @@ Docs: https://mlops-kit.github.io/mlops_kit/gates.html.md"""
 # %% auto #0
 __all__ = ['MOST_KEPT', 'UNUSABLE', 'GATES', 'REPORTS', 'REASONS', 'MOST_PRINTED', 'OPEN', 'GATE', 'WORKERS', 'Model',
            'open_model', 'cache_folder', 'starter', 'started', 'kept_workers', 'close_kept', 'moment', 'Candidate',
-           'shared_profile', 'reference_table', 'declared', 'refuse_unfit', 'unknown_column', 'refuse_training_data',
-           'open_policy', 'policy_contract', 'open_candidate', 'open_champion', 'contract_gate', 'data_quality_gate',
-           'answers_then_and_now', 'drift_gate', 'performance_gate', 'unlabelled', 'slice_columns', 'fairness_gate',
-           'group_kinds', 'behaviour_gate', 'first_rows', 'governance_gate', 'known_gates', 'Cut', 'printing_cut',
-           'ask', 'sound', 'held_by', 'judged', 'write_report', 'own_settings', 'function_record', 'gate_name',
-           'ask_notebook', 'run_cells', 'judge', 'ask_here', 'judge_gate', 'candidate_of_run', 'verified_model',
-           'read_run', 'attached']
+           'shared_profile', 'reference_table', 'declared', 'read_contract', 'refuse_unfit', 'unknown_column',
+           'refuse_training_data', 'open_policy', 'policy_contract', 'open_candidate', 'open_champion', 'contract_gate',
+           'data_quality_gate', 'answers_then_and_now', 'drift_gate', 'performance_gate', 'unlabelled', 'slice_columns',
+           'fairness_gate', 'group_kinds', 'behaviour_gate', 'first_rows', 'governance_gate', 'known_gates', 'Cut',
+           'printing_cut', 'ask', 'sound', 'held_by', 'judged', 'write_report', 'own_settings', 'function_record',
+           'gate_name', 'ask_notebook', 'run_cells', 'judge', 'ask_here', 'judge_gate', 'candidate_of_run',
+           'verified_model', 'read_run', 'attached']
 
 # %% ../../nbs/10_gates.ipynb #996cf369
 import io, json, os, sys
@@ -26,7 +26,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from ..core import (LOOSE, Check, DataError, EvidenceError, GateError, MlopsKitError, PolicyError, Verdict, Verdicts,
-    EXIT, bar, environment, file_digest, gate_folder, is_finite, now, unknown)
+    EXIT, bar, digest, environment, file_digest, gate_folder, is_finite, now, unknown)
 from .worker import Worker, WorkerError, guarded, start_worker
 
 # %% ../../nbs/10_gates.ipynb #aab27c1e
@@ -126,15 +126,15 @@ class Candidate:
     as_of: str = '' # When freshness and age are judged
     run: dict = None # What `run.json` says; None for a preview
     out: Path = None # Where reports go; None for no reports
-    fallback: Path = None # The policy's contract, where the version brought none
+    fallback: object = None # The policy's `Contract`, where the version brought none
     gate: str = '' # The gate that is asked
 
     @property
     def task(self): return self.model.lineage['task']
     @property
     def target(self): return self.model.lineage['target']
-    @property
-    def contract(self): return self.model.contract or self.fallback
+    @cached_property
+    def contract(self): return read_contract(self)
     def settings(self, **usual): return own_settings(self, usual)
     def predict(self, rows): return self.model.predict(rows)
     @cached_property
@@ -170,6 +170,14 @@ def declared(
     "Give columns the kinds that were declared when the version was registered"
     table.known.update({n: kind for n,kind in (lineage.get('kinds') or {}).items() if n in table.names})
     return table
+
+# %% ../../nbs/10_gates.ipynb #d5e20b02
+def read_contract(
+    c:Candidate, # Who is judged
+): # `Contract`, read once; None where there is none
+    "Read the contract that the data has to keep: the version's, else the policy's"
+    from mlops_kit.contract import load_contract
+    return load_contract(c.model.contract) if c.model.contract else c.fallback
 
 # %% ../../nbs/10_gates.ipynb #0a643788
 def refuse_unfit(
@@ -221,13 +229,13 @@ def open_policy(
 
 def policy_contract(
     policy, # `Policy`
-)->Path: # None where it names none
+): # `Contract`; None where it names none
     "Find the contract that the policy names, and read it once: `PolicyError` where it cannot be"
     from mlops_kit.contract import load_contract
     file = policy.gate('contract').file
     if not file: return None
     if not policy.path: raise PolicyError(f'contract `{file}` lies beside the policy, and only the text of the policy is here.', 'name the policy file.')
-    return load_contract(policy.path.parent/file).path
+    return load_contract(policy.path.parent/file)
 
 # %% ../../nbs/10_gates.ipynb #fc73ef64
 def open_candidate(
@@ -275,9 +283,9 @@ def contract_gate(
     c:Candidate,
 )->list: # Of `Check`
     "Ask whether the data keeps its promises"
-    from mlops_kit.contract import contract_checks, load_contract
+    from mlops_kit.contract import contract_checks
     if not c.contract: return [Check('contract', 'fail', 'no contract was registered with the version and the policy names none, so nothing is promised', 'no_contract')]
-    return contract_checks(load_contract(c.contract), c.table, as_of=c.as_of)
+    return contract_checks(c.contract, c.table, as_of=c.as_of)
 
 # %% ../../nbs/10_gates.ipynb #db127869
 def data_quality_gate(
@@ -403,7 +411,7 @@ def governance_gate(
     from mlops_kit.governance import governance_checks
     lines, loose = pinned(c.model.folder)
     asked = (c.run or {}).get('gates') or c.policy.stage(c.alias).gates
-    facts = dict(requirements=lines, loose=loose, contract=bool(c.model.contract or c.fallback), gates=list(asked))
+    facts = dict(requirements=lines, loose=loose, contract=bool(c.contract), gates=list(asked))
     return governance_checks(c.model.lineage, facts, c.policy.gate('governance'))
 
 # %% ../../nbs/10_gates.ipynb #4e5490ad
@@ -454,6 +462,8 @@ def ask(
     started, c.gate = now(), name
     try:
         with printing_cut(): checks = sound(name, (function or GATES[name])(c))
+        for o in (c.table, vars(c).get('reference_table')):
+            if o: o.check()
     except WorkerError as e: checks = [Check(name, 'error', f'the gate cannot ask: {e}', e.reason)]
     except MlopsKitError: raise
     except Exception as e: checks = [Check(name, 'error', f'the gate broke: {type(e).__name__}: {e}', 'crashed')]
@@ -490,7 +500,7 @@ def judged(
     version, train, contract, own = c.model.version, c.model.lineage['train'], c.contract, function and function_record(function)
     whom = dict(version=version, manifest=version['manifest'], champion=c.champion and c.champion.version, alias=c.alias)
     what = dict(data=c.table.sources, reference={k: train[k] for k in ('uri', 'rows', 'digest')}, as_of=c.as_of)
-    how = dict(policy=c.policy.digest, contract=file_digest(contract) if contract else None, notebook=(c.run or {}).get('gates', {}).get(gate))
+    how = dict(policy=c.policy.digest, contract=digest(contract.text) if contract else None, notebook=(c.run or {}).get('gates', {}).get(gate))
     return whom | what | how | (dict(function=own) if own else {})
 
 def write_report(
@@ -625,14 +635,15 @@ def candidate_of_run(
     path, # `OUT/RUN_ID/run.json`
 )->Candidate:
     "Open the candidate that a run is about, from the run's folder alone"
+    from mlops_kit.contract import load_contract
     from mlops_kit.policy import copied_policy, read_text
     from mlops_kit.table import open_table
     path = Path(path)
     run, copies = read_run(path), path.parent
     table, policy = open_table(run['address']), copied_policy(read_text(copies/'policy.yaml', 'policy'), str(copies/'policy.yaml'))
     models = [version and verified_model(path.parent.parent, version, starter(policy)) for version in (run['version'], run['champion'])]
-    fallback = copies/'contract.yaml' if run['contract'] and not models[0].contract else None
-    for what, has, said in [('data', table.sources, run['data']), ('policy', policy.digest, run['policy']), ('contract', fallback and file_digest(fallback), fallback and run['contract'])]:
+    fallback = load_contract(copies/'contract.yaml') if run['contract'] and not models[0].contract else None
+    for what, has, said in [('data', table.sources, run['data']), ('policy', policy.digest, run['policy']), ('contract', fallback and digest(fallback.text), fallback and run['contract'])]:
         if has != said: raise EvidenceError(f'the {what} has changed since run `{run["run_id"]}` began.', 'start a new run.')
     return Candidate(models[0], declared(table, models[0].lineage), policy, run['alias'], models[1], run['as_of'], run, fallback=fallback)
 
