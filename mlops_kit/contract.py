@@ -1123,6 +1123,7 @@ def answers(
     "Ask a table several things in one pass, and in halves where that fails"
     try: found = table.ask(rows=rows, **{f'a{i}': o for i,o in enumerate(asks)})
     except DataError as e:
+        table.check()
         if len(asks) == 1: return {asks[0].op(): e}
         unchanged(table, table.ask(rows=rows)['rows'])
         return answers(table, rows, asks[:len(asks)//2]) | answers(table, rows, asks[len(asks)//2:])
