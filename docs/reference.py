@@ -28,6 +28,8 @@ def question(path):
 VARIABLES = {
     'MLFLOW_TRACKING_URI': 'the store, unless `--store` or `store=` names it; else `mlflow.db` beside the policy',
     'MLOPS_KIT_KEY': 'the signing key; else `~/.config/mlops_kit/key.pem`',
+    'MLOPS_KIT_KEYS': 'a folder of public keys that one knows: a ledger that nobody of them signed is not read; else `mlops-kit.toml`',
+    'MLOPS_KIT_HEAD': 'a head as `verify` printed it: a ledger that does not contain it is not read; else `mlops-kit.toml`',
     'MLOPS_KIT_ARTIFACTS': 'where a store that is a database keeps its files',
     'MLOPS_KIT_PATIENCE': 'seconds to wait for the store before it counts as not answering',
     'MLOPS_KIT_WEBHOOK': 'an address that each decision is sent to, as a CloudEvent',

@@ -3,6 +3,7 @@
 Modules:
 
 - `mlops_kit.adoption`: Take the version that an alias of plain MLflow points at into a ledger, as it is: hashed, loaded, recorded as adopted and unjudged.
+- `mlops_kit.anchor`: What a reader brings along, so that a whole ledger cannot be swapped: public keys, or a head that was kept elsewhere.
 - `mlops_kit.approval`: People approve, reject and waive with their keys; what each word covers is counted from the ledger.
 - `mlops_kit.audit`: One command hashes every file, checks every signature and counts every vote again, in a store or in a file that left it.
 - `mlops_kit.behaviour`: The saved files in an environment of their own, asked what production will ask, by a process that may die.

@@ -26,7 +26,7 @@ from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, read_run
 from .ledger import MOVES, OK, identity, ledger, pin_of, put_pin
-from .registry import check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant
+from .registry import check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant, wanted_pin
 from .store import add_fact, run_files
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
@@ -47,7 +47,7 @@ def pinned_key(
     folder = 'put its public half into the folder of keys beside the policy'
     if not pinned: raise PolicyError(f'no policy is pinned for `{book.name}`, so no key counts.', f'`mlops-kit promote {ref} --policy policy.yaml` pins the policy and its keys.')
     if not key: raise PolicyError('this needs a signature, and there is no key.', f'make one with `mlops-kit init`, {folder}, or set MLOPS_KIT_KEY.')
-    if key.keyid not in pinned['keys']: raise PolicyError(f'the key of `{key.person}` is not among the keys that the ledger of `{book.name}` pinned.', f'{folder}, and have it pinned: `mlops-kit policy {book.name} --policy policy.yaml`.')
+    if key.keyid not in pinned['keys']: raise PolicyError(f'the key of `{key.person}` is not among the keys that the ledger of `{book.name}` pinned.', wanted_pin(book.name, pinned))
     return key
 
 # %% ../nbs/11a_approval.ipynb #b998a679

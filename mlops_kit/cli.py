@@ -88,22 +88,22 @@ ACT = {
     'withdraw': ("take back one's own approval, rejection or waivers", ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit withdraw flight-delay/7'),
     'waive': ("answer for one gate's no until a day", ['version', '--gate', '--until', '--to', '--hand-in', '--reason'], 'mlops-kit waive flight-delay/7 --gate drift --until 2026-12-01 --reason "a known strike"'),
     'policy': ('pin a changed policy, or changed keys', ['name', '--policy', '--reason'], 'mlops-kit policy flight-delay --policy policy.yaml --reason "Ben has a new key"'),
-    'promote': ('move an alias, if the evidence allows it', ['version', '--to', '--policy', '--data', '--out', '--as-of', '--expect', '--dry-run', '--reason', *REPORTS], 'mlops-kit promote flight-delay/7 --policy policy.yaml'),
-    'rollback': ('go back to the champion before, verified', ['name', '--to', '--expect', '--reason'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
+    'promote': ('move an alias, if the evidence allows it', ['version', '--to', '--policy', '--data', '--out', '--as-of', '--expect', '--dry-run', '--reason', '--keys', '--head', *REPORTS], 'mlops-kit promote flight-delay/7 --policy policy.yaml'),
+    'rollback': ('go back to the champion before, verified', ['name', '--to', '--expect', '--reason', '--keys', '--head'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
     'reconcile': ('settle a conflict that a person caused', ['name', '--reason'], 'mlops-kit reconcile flight-delay --reason "alias was moved by hand"'),
     'inbox': ("make the inbox of a model whose ledger only the promoter's account may write", ['name', '--policy'], 'mlops-kit inbox flight-delay --policy policy.yaml'),
     'receive': ('copy what people handed in into the ledger', ['name', '--dry-run'], 'mlops-kit receive flight-delay'),
     'demo': ('tell the whole story on real flights', ['--out'], 'mlops-kit demo')}
 READ = {
-    'status': ('say who is champion, what waits, and what to type next', ['name?'], 'mlops-kit status flight-delay'),
+    'status': ('say who is champion, what waits, and what to type next', ['name?', '--keys', '--head'], 'mlops-kit status flight-delay'),
     'history': ('list who decided what, when, on which evidence', ['name', '--all'], 'mlops-kit history flight-delay'),
     'verify': ('check every promise of a model again, or of an exported bundle', ['name?', '--head', '--keys', '--export', '--bundle'], 'mlops-kit verify flight-delay --export flight-delay.zip'),
     'dossier': ('write the page that a reviewer reads, or pages about every model', ['run?', '--site'], 'mlops-kit dossier runs/20130901T120000Z-1a2b3c')}
 COMMANDS = ACT | READ
 OPTIONS |= {
     '--site': dict(help='write a site about every model of the store into this folder instead', metavar='DIR'),
-    '--head': dict(help='the head that was kept elsewhere, as `verify` printed it: it shows what was cut off or replaced since', metavar='SEQ:DIGEST'),
-    '--keys': dict(help="the reviewer's own folder of public keys, to anchor what is checked", metavar='FOLDER'),
+    '--head': dict(help='the head that was kept elsewhere, as `verify` printed it: it shows what was cut off or replaced since; MLOPS_KIT_HEAD, else mlops-kit.toml', metavar='SEQ:DIGEST'),
+    '--keys': dict(help="one's own folder of public keys, to anchor what is read; MLOPS_KIT_KEYS, else mlops-kit.toml", metavar='FOLDER'),
     '--export': dict(help='also write everything that was checked into this bundle', metavar='FILE'),
     '--bundle': dict(help='check this bundle, with no store and no network', metavar='FILE')}
 
@@ -279,12 +279,12 @@ def gate(a):
 def promote(a):
     "Move an alias, if the evidence allows it"
     from mlops_kit.promotion import promote
-    return promote(a.version, a.to, a.policy, a.data, store=open_store(a), progress=bars(a), **given(a, 'expect', 'dry_run', 'out', 'as_of', 'reason'))
+    return promote(a.version, a.to, a.policy, a.data, store=open_store(a), progress=bars(a), **given(a, 'expect', 'dry_run', 'out', 'as_of', 'reason', 'keys', 'head'))
 
 def rollback(a):
     "Go back to the champion before"
     from mlops_kit.promotion import rollback
-    return rollback(a.name, store=open_store(a), **given(a, 'to', 'reason', 'expect'))
+    return rollback(a.name, store=open_store(a), **given(a, 'to', 'reason', 'expect', 'keys', 'head'))
 
 # %% ../nbs/15_cli.ipynb #abf1c169
 def replaced_gates(verdicts)->dict: # Gate to digest
@@ -377,7 +377,7 @@ def reconcile(a):
 def status(a):
     "Say who is champion and what waits"
     from mlops_kit.promotion import status
-    return status(a.name, store=open_store(a))
+    return status(a.name, store=open_store(a), **given(a, 'keys', 'head'))
 
 def history(a):
     "List decisions"
@@ -448,13 +448,14 @@ def new_file(path, text)->str: # What became of it
 def start_of(a)->dict: # Path to text
     "Write what a project starts with"
     from mlops_kit.core import schema
+    from mlops_kit.anchor import ANCHOR_FILE, anchor_text
     from mlops_kit.policy import policy_text
     from mlops_kit.registry import check_name
     check_name(a.name)
     table, contract = inferred(a) if a.train else (None, None)
     file = f'contracts/{a.name}.odcs.yaml' if table else ''
     policy = policy_text(a.name, a.task, a.target, a.owner or os.environ.get('USER', 'somebody'), table.names if table else (), file)
-    files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n'} | workflows(a.name, a.ci or ci_here())
+    files = {'policy.yaml': policy, 'policy.schema.json': to_json(schema('policy')) + '\n', ANCHOR_FILE: anchor_text(a.name)} | workflows(a.name, a.ci or ci_here())
     return files | ({file: contract} if file else {})
 
 def inferred(a)->tuple: # `Table` and the contract's text

@@ -34,7 +34,8 @@ VOIDS = dict(not_canonical='it is not an entry in canonical JSON', wrong_type='i
     unsigned='it is not signed by a pinned key, and the policy asks for that',
     other_person="it says `{actor}` without that person's signature", not_to_hand='`{kind}` cannot be handed on for somebody else',
     word_unsigned='the word that it hands on is not signed by a pinned key', word_again='the word was handed on before',
-    word_later='the word was said after it was handed on', no_stage='the policy has no stage `{alias}`', objection='{said}',
+    word_later='the word was said after it was handed on', no_stage='the policy has no stage `{alias}`', not_restored='it stands before the entry that says that the ledger was made anew', nothing_restored='nothing was made anew here',
+    other_head='it names another head than the one that was copied', objection='{said}',
     not_agreed='{said}', unreached='no entry leads to it')
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Void:
 ENTRY_SCHEMA = 'mlops_kit/entry/1'
 ENTRY = 'application/vnd.mlops-kit.entry+json'
 MOVES = 'register', 'adopt', 'promote', 'rollback', 'reconcile'
-KINDS = *MOVES, 'policy', 'approve', 'reject', 'withdraw', 'waive', 'note'
+KINDS = *MOVES, 'policy', 'approve', 'reject', 'withdraw', 'waive', 'note', 'restore'
 BESIDE = 'digest', 'void', 'run_id' # What is known about an entry and not written in it
 MOST_BYTES, MOST_REASON = 4096, 500
 

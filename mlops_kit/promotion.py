@@ -25,8 +25,8 @@ __all__ = ['DECISIONS', 'HEADLINES', 'SAYS', 'AHEAD', 'PAGE', 'ROUNDS', 'STATES'
            'history_rows', 'entry_row', 'refused_row', 'spoken', 'actor_of', 'history_text', 'history_html', 'refusals',
            'read_decision', 'is_decision', 'history', 'Standing', 'Status', 'standing_row', 'standing_lines', 'Waits',
            'waiting', 'people_wait', 'refused_by', 'other_rules', 'waits_elsewhere', 'waived_now', 'standing',
-           'looked_into', 'verdicts_kept', 'gate_said', 'gates_said', 'says_no', 'screen_rows', 'screen_lines',
-           'screen_html', 'status', 'standing_of']
+           'unentered', 'way_on', 'trash_of', 'looked_into', 'verdicts_kept', 'gate_said', 'gates_said', 'says_no',
+           'screen_rows', 'screen_lines', 'screen_html', 'status', 'standing_of']
 
 # %% ../nbs/12_promotion.ipynb #942c11e5
 import json, re, warnings
@@ -46,7 +46,8 @@ from .core import (Check, EvidenceError, MlopsKitError, PolicyError, RegistryErr
 
 # %% ../nbs/12_promotion.ipynb #51ab98b8
 from .evidence import OWN_PAGES, check_evidence, evidence_experiment, fetch_evidence, find_evidence, find_key, keep, read_manifest
-from .ledger import MOVES, OK, identity, is_there, ledger, ledger_names
+from .ledger import MOVES, OK, identity, is_there, ledger, ledger_names, project
+from .anchor import UNANCHORED, hold, needs_anchor
 from .registry import (carry_out, check_example, check_reason, hollow, model_files, open_store, open_version, policy_keys,
     refuse_stranger, resolve, settle, settle_all, settled, vacant)
 from .consent import (WORDS, Topic, Waiver, asked, beyond_window, left_at, lifted, policy_of, read_waiver, refuse_lockout, rejections,
@@ -56,7 +57,7 @@ from .gates.worker import worker_for
 from .gates.candidate import moment, policy_contract, read_run
 from .lineage import configured, decided_events, send
 from .runner import believe, gate_digests, run_gates
-from .store import add_fact, artifact_page, failed, find_runs, model_names, read_artifact
+from .store import add_fact, aliases, artifact_page, failed, find_logged, find_run, find_runs, model_names, read_artifact, trashed
 
 # %% ../nbs/12_promotion.ipynb #8a6b6583
 DECISIONS = {'promoted': EXIT['yes'], 'rolled back': EXIT['yes'], 'reconciled': EXIT['yes'],
@@ -555,11 +556,13 @@ def open_attempt(
     store=None, # `Store`
     reason:str='', # For the ledger
     dry_run:bool=False, # Write nothing
+    **known, # keys, head, near: what the ledger is held against
 )->Attempt:
     "Read all that the decision looks at, or raise one clear line"
     from mlops_kit.policy import fits_policy
     version, reason = resolve(version, store), check_reason(reason)
     book = ledger(store, version.name)
+    hold(book, **known)
     policy, key = deciding_policy(book, policy), find_key()
     policy.stage(alias)
     fits_policy(policy, version.name, version.lineage)
@@ -763,12 +766,14 @@ def promote(
     timeout:float=600, # Seconds for each gate
     progress:bool=True, # Show a bar on stderr
     page=PAGE, # Name of the function that writes the page, or None
+    keys=None, # Folder of public keys that one knows: somebody of them has to have signed
+    head:str=None, # SEQ:DIGEST as `verify` printed it once: the ledger has to contain it
 )->Decision:
     "Move an alias to a version if the evidence allows it, or say why not"
     near = policy if isinstance(policy, (str, Path)) else getattr(policy, 'path', None)
     store, ask = open_store(store, near), Ask(data, out, as_of, jobs, timeout, progress)
     for left in reversed(range(ROUNDS)):
-        a = open_attempt(version, to, policy, store, reason, dry_run)
+        a = open_attempt(version, to, policy, store, reason, dry_run, keys=keys, head=head, near=near)
         if early := early_answer(a, expect): return tell_people(early) if early.exit_code else early
         try: d = attempt(a, ask, page)
         except EvidenceError:
@@ -918,9 +923,12 @@ def rollback(
     store=None, # The store
     alias:str='champion', # The alias that goes back
     expect:int=None, # Refuse unless this version holds the alias now: so that two who go back at once go back once
+    keys=None, # Folder of public keys that one knows: somebody of them has to have signed
+    head:str=None, # SEQ:DIGEST as `verify` printed it once: the ledger has to contain it
 )->Decision:
     "Go back to the champion before, after verifying that it still is what it was"
     book = ledger(open_store(store), name)
+    hold(book, keys, head)
     if undone := finished(book, seen := book.read(), alias, to): return published(book.store, undone)
     states, seen = settled(book, seen=seen, only=alias)
     head = seen.head(alias)
@@ -1074,7 +1082,9 @@ class Standing:
     candidate: dict = None # Identity of the newest registered version
     waits: str = '' # What is waiting, in a sentence
     next: str = '' # What to type
-    conflict: str = '' # What differs between alias and ledger
+    conflict: str = '' # What differs between alias and ledger, or is lost
+    code: int = EXIT['yes'] # Of the command, by that
+    unanchored: bool = False # It is held against nothing that the reader brought
     by: str = '' # Who decided on the champion, and how; '' where all models were asked for
     back: dict = None # Identity of the version that `rollback` would bring back
     gates: list = field(default_factory=list) # What each gate said of the candidate: `{gate, status, why}`
@@ -1086,11 +1096,16 @@ class Status:
     store: str # Its address, without user info
     models: list # Of `Standing`
     alone: bool = False # One model was asked for
+    unanchored: list = field(default_factory=list) # Models that are held against nothing
     @property
-    def exit_code(self): return EXIT['conflict'] if any(o.conflict for o in self.models) else EXIT['yes']
-    def to_dict(self): return dict(store=self.store, models=[asdict(o) for o in self.models], exit_code=self.exit_code)
+    def exit_code(self):
+        codes = {o.code for o in self.models}
+        return EXIT['conflict'] if EXIT['conflict'] in codes else max(codes, default=EXIT['yes'])
+    def to_dict(self): return dict(store=self.store, models=[asdict(o) for o in self.models], unanchored=self.unanchored, exit_code=self.exit_code)
     def rows(self): return [['model', 'champion', 'since', 'what waits', 'type next']] + [standing_row(o) for o in self.models]
-    def __repr__(self): return '\n'.join([f'store: {self.store}', *(screen_lines(self.models[0]) if self.alone else standing_lines(self.models) if self.models else ['no model is registered yet'])])
+    def __repr__(self):
+        told = screen_lines(self.models[0]) if self.alone else standing_lines(self.models) if self.models else ['no model is registered yet']
+        return '\n'.join([f'store: {self.store}', *told, *([UNANCHORED] if self.unanchored else [])])
     def _repr_html_(self): return f'<div>store: {escape(self.store)}{screen_html(self.models[0]) if self.alone else html_table([[escape(c) for c in r] for r in self.rows()])}</div>'
 
 def standing_row(o)->list:
@@ -1207,11 +1222,15 @@ def waived_now(
 def standing(
     store, # `Store`
     name:str, # The registered model
+    keys=None, # Folder of public keys that the reader knows
+    head:str=None, # SEQ:DIGEST that the reader kept
 )->Standing:
     "Say how one model stands"
     book = ledger(store, name)
+    anchor = hold(book, keys, head)
     states, chain = settle_all(book), book.read()
-    torn = next((str(s) for s in states.values() if s.conflict), '')
+    states |= unentered(book, chain)
+    torn, code = next(((str(s), EXIT['conflict']) for s in states.values() if s.conflict), ('', EXIT['yes']))
     champion, candidate = chain[0].heads.get('champion'), chain[0].heads.get('candidate')
     state, waits, then = waiting(store, name, champion, candidate and candidate.target, book)
     for alias, found in waits_elsewhere(book, candidate and candidate.target).items():
@@ -1220,9 +1239,44 @@ def standing(
     void = sum(bool(e.void) for e in chain[1])
     if void: waits += f'; {void} entries of its ledger are void'
     waits += ''.join(f'; {o}' for o in waived_now(book, chain[1], [e.target for e in (champion, candidate) if e]))
-    if torn: then = f'mlops-kit rollback {name}' if hollow(book, champion) else f'mlops-kit reconcile {name} --reason "…"'
+    if torn: then = way_on(book, champion, states)
+    elif found := trash_of(book, chain): (torn, then), code = found, EXIT['error']
     full = lambda e: e and dict(name=name, **e.target)
-    return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn, state=state)
+    return Standing(name, full(champion), champion.at if champion else '', full(candidate), waits, then, torn, code=code,
+        unanchored=needs_anchor(book, anchor), state=state)
+
+# %% ../nbs/12_promotion.ipynb #256b0678
+def unentered(
+    book, # `Ledger`
+    seen, # Its `Reading`
+)->dict: # Alias to `AliasState`
+    "Find aliases that somebody set without the ledger"
+    if not book.run_id: return {}
+    stages = policy_of(seen.pinned()).stages if seen.pinned() else ()
+    ours = {'champion', *stages} & {*aliases(book.store, book.name)} - {*seen.chain.heads}
+    return {alias: project(book, alias, write=False) for alias in sorted(ours)}
+
+def way_on(
+    book, # `Ledger`
+    champion, # `Entry` that holds the alias, or None
+    states:dict, # Alias to `AliasState`
+)->str: # A command
+    "Name the command that settles a conflict"
+    if hollow(book, champion): return f'mlops-kit rollback {book.name}'
+    first = next(s for s in states.values() if s.conflict)
+    return f'mlops-kit adopt {book.name}' if first.code == 'no_entry' else f'mlops-kit reconcile {book.name} --reason "…"'
+
+def trash_of(
+    book, # `Ledger`
+    seen, # Its `Reading`
+)->tuple: # What is lost, and what to type; None where nothing is
+    "Look whether somebody deleted in MLflow what the versions in use rest on"
+    store = book.store
+    for e in {id(e): e for e in seen.chain.heads.values()}.values():
+        run = e.kind == 'promote' and find_run(store, e.evidence['run_id'])
+        if run and (command := trashed(store, run)): return f'the evidence of entry {e.seq} is in the trash: somebody deleted its run in MLflow, and the next `mlflow gc` removes it', command
+        if e.kind != 'adopt' and e.target['model_id'] and is_there(book, e.target) and not find_logged(store, e.target['model_id']):
+            return f'the files of {name_of(e.target)} are in the trash: somebody deleted `{e.target["model_id"]}` in MLflow, and the next `mlflow gc` removes them', f'mlops-kit verify {book.name}'
 
 # %% ../nbs/12_promotion.ipynb #2b402e3d
 def looked_into(
@@ -1300,23 +1354,28 @@ def screen_html(
 def status(
     name:str=None, # The registered model; all of them unless given
     store=None, # The store
+    keys=None, # Folder of public keys that one knows: somebody of them has to have signed
+    head:str=None, # SEQ:DIGEST as `verify` printed it once, of the model that is named
 )->Status:
     "Say who is champion, since when, what waits and what to type next"
     store = open_store(store)
     known = model_names(store)
     names = {*known, *ledger_names(store)}
     if name and name not in names: raise unknown('model', name, sorted(names), RegistryError, '`mlops-kit status` lists the models.')
-    if name: return Status(store.uri, [looked_into(store, standing(store, name))], alone=True)
-    return Status(store.uri, [standing_of(store, o, o in known) for o in sorted(names)])
+    if head and not name: raise MlopsKitError('a head is of one model.', 'name the model.')
+    found = [looked_into(store, standing(store, name, keys, head))] if name else [standing_of(store, o, o in known, keys) for o in sorted(names)]
+    return Status(store.uri, found, bool(name), [o.model for o in found if o.unanchored])
 
 def standing_of(
     store, # `Store`
     name:str, # Of one of many models
     known:bool=True, # Does MLflow have such a model?
+    keys=None, # Folder of public keys that the reader knows
 )->Standing:
     "Say how one of many models stands; one whose ledger cannot be read hides none of the others"
-    try: return standing(store, name)
+    try: return standing(store, name, keys)
     except MlopsKitError as e:
         if failed(e): raise
-        why = f'its ledger cannot be read: {printable(e.message)}'
-        return Standing(name, waits='' if known else why, conflict=why if known else '', next=f'mlops-kit verify {name}' if known else '')
+        why = printable(e.message)
+        if not known: return Standing(name, waits=f'its ledger cannot be read: {why}')
+        return Standing(name, conflict=why, code=e.exit_code, next=printable(e.hint) or f'mlops-kit verify {name}')

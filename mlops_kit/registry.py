@@ -10,17 +10,18 @@ Docs: https://mlops-kit.github.io/mlops_kit/registry.html.md"""
 
 # %% auto #0
 __all__ = ['EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FILE', 'TASKS', 'ANSWERS_FILE', 'ANSWERED', 'TRIES', 'HAND_IN',
-           'ADOPTED', 'Version', 'facts', 'adopted_facts', 'version_text', 'version_html', 'read_ref', 'trusted_types',
-           'requirements', 'signature', 'widened', 'quiet', 'save_model', 'load_model', 'scorer', 'score_rows',
-           'probabilities', 'write_example', 'check_example', 'model_parts', 'our_parts', 'missing_files',
+           'ADOPTED', 'SERVED', 'Version', 'facts', 'adopted_facts', 'version_text', 'version_html', 'read_ref',
+           'trusted_types', 'requirements', 'signature', 'widened', 'quiet', 'save_model', 'load_model', 'scorer',
+           'score_rows', 'probabilities', 'write_example', 'check_example', 'model_parts', 'our_parts', 'missing_files',
            'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training', 'example_rows', 'gaps_of',
            'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of', 'table_record', 'answer_table',
-           'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'refuse_stranger', 'settle',
-           'carry_out', 'at_rest', 'settled', 'settle_all', 'make_candidate', 'refuse_conflict', 'vacant', 'hollow',
-           'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name', 'check_reason', 'register',
-           'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted', 'logged_files', 'fetch_parts',
-           'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version',
-           'fetch_version', 'fetch_source', 'model_files', 'meant', 'load_verified', 'load']
+           'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'wanted_pin', 'refuse_stranger',
+           'settle', 'carry_out', 'at_rest', 'settled', 'settle_all', 'make_candidate', 'refuse_conflict', 'vacant',
+           'hollow', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name', 'check_reason',
+           'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted', 'logged_files',
+           'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version',
+           'fetch_version', 'fetch_source', 'model_files', 'meant', 'served_folder', 'verified_copy', 'keep_served',
+           'last_served', 'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re, shutil, threading, warnings
@@ -33,13 +34,15 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
     EXIT, asdict, digest, file_digest, html_table, now, number, to_json, unknown, write_file)
 
 # %% ../nbs/09_registry.ipynb #d38962cf
-from .store import (Store, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
+from .store import (Store, cache_folder, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
     list_files, listing, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
 from .consent import refuse_lockout
+from .entry import identity, is_identity
 from .gates.worker import REVIEWED, input_names, mlmodel
-from mlops_kit.ledger import (MOST_REASON, OK, AliasState, find_ledger, holder, is_hollow, is_same, is_there, ledger, moved_to, pin_of, project,
-    stands)
+from .anchor import find_anchor, hold, say_unanchored
+from .ledger import (MOST_REASON, OK, AliasState, LedgerGone, find_ledger, found_ledger, holder, is_hollow, is_same, is_there, ledger, moved_to,
+    pin_of, project, stands)
 
 # %% ../nbs/09_registry.ipynb #d5f39552
 @dataclass
@@ -554,6 +557,15 @@ def policy_keys(
     return policy._keys
 
 # %% ../nbs/09_registry.ipynb #0cd52b4a
+def wanted_pin(
+    name:str, # The registered model
+    pinned:dict, # digest, text, keys; None where nothing is pinned
+)->str:
+    "Say who has to do what before a key counts"
+    people = ', '.join(sorted({k['person'] for k in pinned['keys'].values()})) if pinned else ''
+    if not people: return 'put its public half into the folder of keys beside the policy.'
+    return f'its public half in the folder of keys counts once somebody whose key is pinned ({people}) has run `mlops-kit policy {name} --policy policy.yaml`.'
+
 def refuse_stranger(
     book, # `Ledger`
     policy, # `Policy` that is named, or None
@@ -567,7 +579,7 @@ def refuse_stranger(
     if not required: return
     if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
     if key.keyid not in (pinned['keys'] if pinned else policy_keys(policy)):
-        raise PolicyError(f'the key of `{key.person}` is not among the keys of the policy.', 'put its public half into the folder of keys beside the policy.')
+        raise PolicyError(f'the key of `{key.person}` is not among the keys of the policy.', wanted_pin(book.name, pinned))
 
 # %% ../nbs/09_registry.ipynb #30f45d22
 def settle(
@@ -695,8 +707,10 @@ def enter(
     states, seen = settled(book, seen=seen)
     head, state = seen.head('candidate'), states.get('candidate') or project(book, 'candidate')
     if not vacant(book, head): refuse_conflict(state, name)
-    version = publish(store, name, folder, lineage)
+    create_model(store, name)
+    found_ledger(book) # A version without a ledger is one whose ledger was taken away
     if policy and not seen.pinned(): pin_first(book, policy, key)
+    version = publish(store, name, folder, lineage)
     make_candidate(book, version, key, reason)
     return version
 
@@ -993,18 +1007,85 @@ def model_files(
 def meant(
     ref, # Such as 'flight-delay@champion', or a `Version`
     store, # `Store`
+    keys=None, # Folder of public keys that the reader knows
+    head:str=None, # SEQ:DIGEST that the reader kept
 )->Version: # Without its lineage
     "Find the version that the ledger means, and warn where the alias shows another"
-    if isinstance(ref, Version): return same_version(ref, meant(ref.ref, store))
+    if isinstance(ref, Version): return same_version(ref, meant(ref.ref, store, keys, head))
     name, number, alias = read_ref(ref)
     book = ledger(store, name)
+    anchor = hold(book, keys, head)
     state, target, done = OK, None, True
-    if alias: state, head, done = stands(book, alias)
-    target = (head and head.target) if alias else target_of(book, number)
+    if alias: state, holds, done = stands(book, alias)
+    target = (holds and holds.target) if alias else target_of(book, number)
     if not target: raise not_found(book, number, alias)
-    if not done and head and is_hollow(book, head): raise EvidenceError(f'{state}.', f'`mlops-kit rollback {name}` goes back to the version before.', exit_code=EXIT['conflict'])
+    if not done and holds and is_hollow(book, holds): raise EvidenceError(f'{state}.', f'`mlops-kit rollback {name}` goes back to the version before.', exit_code=EXIT['conflict'])
+    say_unanchored(book, anchor)
     version = Version(name, **target) if alias and state.code == 'ok' else open_version(book, target, lineage=False)
     if state.conflict: warnings.warn(f'{state}; loaded is version {version.version}, as the ledger says.', stacklevel=3)
+    return version
+
+# %% ../nbs/09_registry.ipynb #05e6130a
+SERVED = 'served.json' # Which version an alias stood for last
+
+def served_folder(
+    store, # `Store`
+    name:str, # The registered model
+    alias:str, # Such as `champion`
+)->Path:
+    "Name the folder that keeps what an alias stood for last"
+    return cache_folder()/'served'/digest(f'{store.uri} {name} {alias}')[:32]
+
+def verified_copy(
+    folder:Path, # That keeps files, under the digest of their manifest
+    manifest:str, # The digest
+    dest, # A folder
+)->Path: # None where there is no copy that is whole
+    "Copy kept files and hash every one of them"
+    try:
+        copy = Path(shutil.copytree(folder/manifest, Path(dest)/manifest))
+        check_manifest(copy, manifest)
+    except (EvidenceError, OSError, shutil.Error): return shutil.rmtree(Path(dest)/manifest, ignore_errors=True)
+    return copy
+
+# %% ../nbs/09_registry.ipynb #646eda08
+def keep_served(
+    store, # `Store`
+    version:Version, # That the alias stands for
+    alias:str, # Such as `champion`
+    files:Path, # Verified
+    held:str='', # Mark of what the ledger was held against
+)->None:
+    "Keep what an alias stands for; a cache that cannot be written changes nothing"
+    import os, tempfile
+    folder = served_folder(store, version.name, alias)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder/version.manifest).exists():
+            part = Path(tempfile.mkdtemp(prefix='.part-', dir=folder))
+            os.rename(shutil.copytree(files, part/'files'), folder/version.manifest)
+            shutil.rmtree(part, ignore_errors=True)
+        write_file(folder/SERVED, to_json(dict(version=version.to_dict(), at=now(), held=held)) + '\n')
+        for old in folder.iterdir():
+            if old.is_dir() and old.name != version.manifest: shutil.rmtree(old, ignore_errors=True)
+    except (OSError, shutil.Error): pass
+
+# %% ../nbs/09_registry.ipynb #29ea9da5
+def last_served(
+    ref, # Such as 'flight-delay@champion', or a `Version`
+    store, # `Store`
+    gone:LedgerGone, # Why the ledger does not say it
+    held:str='', # Mark of what the reader holds the ledger against
+)->Version:
+    "Find what an alias stood for when it was verified last, or say that the ledger is gone"
+    if isinstance(ref, Version) or not read_ref(ref)[2]: raise gone
+    name, _, alias = read_ref(ref)
+    try:
+        said = json.loads((served_folder(store, name, alias)/SERVED).read_text(encoding='utf-8'))
+        version = Version(**said['version'])
+        known = (version.name, is_identity(identity(version))) == (name, True) and held in ('', said['held'])
+    except (OSError, ValueError, KeyError, TypeError): known = False
+    if not known: raise gone
     return version
 
 # %% ../nbs/09_registry.ipynb #83a6dbfd
@@ -1013,22 +1094,37 @@ _LOADED, _LOADING = {}, threading.Lock() # Store and identity to model
 def load_verified(
     version:Version, # Whose model
     store, # `Store`
+    alias:str=None, # That was asked for
+    gone:LedgerGone=None, # Why only what was kept may be loaded
+    held:str='', # Mark of what the ledger was held against
 ): # The scikit-learn estimator, or MLflow's pyfunc
     "Download, hash and load a model; its files stay while the process lives, since some libraries read them late"
-    import atexit, shutil, tempfile
+    import atexit, tempfile
     folder = tempfile.mkdtemp(prefix='mlops_kit-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return load_model(model_files(version, folder, store))
+    files, lost = None, gone
+    try: files = None if gone else model_files(version, folder, store)
+    except RegistryError as e: lost = e
+    if lost: files = alias and verified_copy(served_folder(store, version.name, alias), version.manifest, folder)
+    if lost and not files: raise lost
+    if lost: warnings.warn(f'{lost} Loaded is version {version.version} from the cache, as it was verified last.', stacklevel=4)
+    elif alias: keep_served(store, version, alias, files, held)
+    return load_model(files)
 
 def load(
     ref, # Such as 'flight-delay@champion', or a `Version`
     store=None, # The store
+    keys=None, # Folder of public keys that one knows: somebody of them has to have signed
+    head:str=None, # SEQ:DIGEST as `verify` printed it once: the ledger has to contain it
 ): # The scikit-learn estimator, or MLflow's pyfunc
     "Load a version's model after every file was hashed"
-    store = open_store(store)
-    version = meant(ref, store)
+    store, alias, gone = open_store(store), None if isinstance(ref, Version) else read_ref(ref)[2], None
+    held = find_anchor(ref.name if isinstance(ref, Version) else read_ref(ref)[0], keys, head).mark
+    try: version = meant(ref, store, keys, head)
+    except LedgerGone as e: version, gone = last_served(ref, store, e, held), e
     key = store.address, *version.to_dict().values()
     if key not in _LOADED:
         with _LOADING:
-            if key not in _LOADED: _LOADED[key] = load_verified(version, store)
+            if key not in _LOADED: _LOADED[key] = load_verified(version, store, alias, gone, held)
+    elif gone: warnings.warn(f'{gone} Loaded is version {version.version}, as it was verified last.', stacklevel=2)
     return _LOADED[key]

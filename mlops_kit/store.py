@@ -10,18 +10,19 @@ Docs: https://mlops-kit.github.io/mlops_kit/store.html.md"""
 
 # %% auto #0
 __all__ = ['PATIENCE', 'SILENCE', 'CALL', 'FILES', 'SETTINGS', 'BREAKS', 'TROUBLES', 'FOREIGN', 'HINTS', 'WRITES', 'LEFT_BEHIND',
-           'DESCRIPTION', 'BLOCK', 'SHOWN', 'RUNS', 'store_address', 'without_user', 'patience', 'within', 'settings',
-           'restore', 'mlflow_quietly', 'causes', 'unread', 'Trouble', 'status_of', 'http_trouble', 'sentence',
-           'foreign_fault', 'fault_of', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'failed', 'about',
-           'ask_health', 'tables_in', 'look', 'migrated', 'is_whole', 'template', 'drop', 'make_file', 'connect',
-           'fresh_store', 'is_left', 'sizes', 'find_experiment', 'experiment_id', 'experiment_names',
-           'create_experiment', 'walk', 'home', 'remembering', 'Files', 'listing', 'model_uri', 'list_files',
-           'log_files', 'require_files', 'named', 'fetched', 'place', 'copied', 'fetch_from', 'drop_left',
-           'require_here', 'download', 'Stored', 'stored', 'create_model', 'pages', 'model_names', 'create_version',
-           'get_version', 'list_versions', 'aliases', 'holder_of', 'get_alias', 'set_alias', 'describe_version',
-           'with_fact', 'add_fact', 'get_run', 'get_params', 'run_info', 'artifact_root', 'artifact_page',
-           'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of', 'find_runs',
-           'run_files', 'upload', 'download_artifacts', 'read_artifact']
+           'ACTIVE', 'DESCRIPTION', 'BLOCK', 'SHOWN', 'RUNS', 'store_address', 'without_user', 'patience', 'within',
+           'settings', 'restore', 'mlflow_quietly', 'causes', 'unread', 'Trouble', 'status_of', 'http_trouble',
+           'sentence', 'foreign_fault', 'fault_of', 'hint_of', 'refusal', 'crash', 'Store', 'unless_done', 'failed',
+           'about', 'ask_health', 'tables_in', 'look', 'cache_folder', 'migrated', 'is_whole', 'template', 'drop',
+           'make_file', 'connect', 'fresh_store', 'is_left', 'sizes', 'find_experiment', 'experiment_id',
+           'experiment_names', 'create_experiment', 'rename_experiment', 'walk', 'home', 'remembering', 'Files',
+           'listing', 'model_uri', 'find_logged', 'list_files', 'log_files', 'require_files', 'named', 'fetched',
+           'place', 'copied', 'fetch_from', 'drop_left', 'require_here', 'download', 'Stored', 'stored', 'create_model',
+           'pages', 'model_names', 'create_version', 'get_version', 'list_versions', 'oldest_versions', 'find_model',
+           'aliases', 'holder_of', 'get_alias', 'set_alias', 'describe_version', 'model_tag', 'set_model_tag',
+           'with_fact', 'add_fact', 'get_run', 'get_params', 'find_run', 'trashed', 'run_info', 'artifact_root',
+           'artifact_page', 'log_param_once', 'Run', 'start_run', 'log_batch', 'end_run', 'delete_run', 'run_of',
+           'find_runs', 'run_files', 'upload', 'download_artifacts', 'read_artifact']
 
 # %% ../nbs/06_store.ipynb #9a4887b2
 import atexit, math, os, re, shutil, signal, sqlite3, tempfile, threading
@@ -344,6 +345,11 @@ def look(
     if names and 'experiments' not in names:
         raise RegistryError(f'`{without_user(address)}` is a database but no MLflow store: it holds {len(names)} other tables.', 'name another database in MLFLOW_TRACKING_URI.')
 
+# %% ../nbs/06_store.ipynb #64230287
+def cache_folder()->Path:
+    "Name the folder where this machine keeps what it can fetch or make again"
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'mlops_kit'
+
 # %% ../nbs/06_store.ipynb #40edfcf5
 def migrated()->Path:
     "Make an empty store the slow way, in a folder that goes with the process"
@@ -362,7 +368,7 @@ def is_whole(
 
 def template()->Path:
     "Find the empty migrated store of this MLflow version, making it on first use"
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'mlops_kit'
+    cache = cache_folder()
     path, whole = cache/f'mlflow-{installed_version("mlflow")}.db', cache/f'.{os.getpid()}.{threading.get_ident()}'
     if is_whole(path): return path
     made = migrated()
@@ -442,6 +448,8 @@ def sizes(
     return {k: p.stat().st_size for p in files if not is_left(k := p.relative_to(folder).as_posix())}
 
 # %% ../nbs/06_store.ipynb #2d4f2ad1
+ACTIVE = 'active' # MLflow's word for what is not in its trash
+
 def find_experiment(
     store:Store,
     name:str, # Of the experiment
@@ -458,7 +466,7 @@ def experiment_id(
 )->str:
     "Find an experiment by name, making it where it is missing"
     found = find_experiment(store, name) or create_experiment(store, name)
-    if found.lifecycle_stage != 'active':
+    if found.lifecycle_stage != ACTIVE:
         raise RegistryError(f'the experiment `{name}` was deleted.', f'restore it: `mlflow experiments restore -x {found.experiment_id}`.', exit_code=EXIT['error'])
     return found.experiment_id
 
@@ -485,6 +493,18 @@ def create_experiment(
         if not (found := unless_done(e, lambda: find_experiment(store, name))): raise
         return found
     return find_experiment(store, name)
+
+# %% ../nbs/06_store.ipynb #cf1d02f9
+def rename_experiment(
+    store:Store,
+    experiment, # MLflow's
+    name:str, # Its new name
+)->None:
+    "Give an experiment another name, unless it has that already"
+    doing = f'rename the experiment `{experiment.name}`'
+    try: store.write(doing, lambda c: c.rename_experiment(experiment.experiment_id, name))
+    except RegistryError as e:
+        if not unless_done(e, lambda: find_experiment(store, name)): raise
 
 # %% ../nbs/06_store.ipynb #b4c38073
 def walk(list_folder, path=None): # Iterator of (relative path, bytes)
@@ -547,8 +567,22 @@ def model_uri(
     store:Store,
     model_id:str, # Of a `LoggedModel`
 )->str:
+    "Find where a model's files are, raising `RegistryError` where it was deleted in MLflow"
+    found = find_logged(store, model_id)
+    if found: return found
+    raise RegistryError(f'the files of `{model_id}` are gone: that model was deleted in MLflow.', 'take another version, or have whoever owns the database undo it before `mlflow gc` runs.', exit_code=EXIT['error'])
+
+def find_logged(
+    store:Store,
+    model_id:str, # Of a `LoggedModel`
+)->str: # None where it is gone or lies in the trash
     "Find where a model's files are"
-    return store.read(f'find `{model_id}`', lambda c: named(about(m := c.get_logged_model(model_id), m.model_id, model_id).artifact_location))
+    def find(c):
+        from mlflow.exceptions import MlflowException
+        try: return named(about(m := c.get_logged_model(model_id), m.model_id, model_id).artifact_location)
+        except MlflowException as e:
+            if e.error_code != 'RESOURCE_DOES_NOT_EXIST': raise
+    return store.read(f'find `{model_id}`', find)
 
 def list_files(
     store:Store,
@@ -772,20 +806,36 @@ def list_versions(
     found = pages(store, f'list the versions of `{name}`', lambda c, token: c.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token))
     return sorted(map(stored, found), key=lambda v: -v.version)
 
+# %% ../nbs/06_store.ipynb #668c1b35
+def oldest_versions(
+    store:Store,
+    name:str, # Of the registered model
+): # Iterator of `Stored`
+    "Walk through the versions of a model, the oldest first"
+    order = ['version_number ASC']
+    ask = lambda c, token: c.search_model_versions(f"name = '{name}'", 100, order, token)
+    yield from map(stored, pages(store, f'list the versions of `{name}`', ask))
+
 # %% ../nbs/06_store.ipynb #23ff666a
+def find_model(
+    store:Store,
+    name:str, # Of the registered model
+): # MLflow's registered model; None where there is none
+    "Find a registered model, with its aliases and tags"
+    def find(c):
+        from mlflow.exceptions import MlflowException
+        try: return about(m := c.get_registered_model(name), m.name, name)
+        except MlflowException as e:
+            if e.error_code != 'RESOURCE_DOES_NOT_EXIST': raise
+    return store.read(f'find the model `{name}`', find)
+
 def aliases(
     store:Store,
     name:str, # Of the registered model
 )->dict: # Alias to version number
     "List a model's aliases; an unknown model has none"
-    def find(c):
-        from mlflow.exceptions import MlflowException
-        try: m = c.get_registered_model(name)
-        except MlflowException as e:
-            if e.error_code != 'RESOURCE_DOES_NOT_EXIST': raise
-            return {}
-        return {k: int(v) for k,v in about(m, m.name, name).aliases.items()}
-    return store.read(f'find the aliases of `{name}`', find)
+    found = find_model(store, name)
+    return {k: int(v) for k,v in found.aliases.items()} if found else {}
 
 # %% ../nbs/06_store.ipynb #0f392cb8
 def holder_of(
@@ -846,6 +896,29 @@ def describe_version(
     for k,v in tags.items():
         if old.tags.get(k) != v: store.write(f'tag `{name}/{number}`', lambda c: c.set_model_version_tag(name, str(number), k, v))
 
+# %% ../nbs/06_store.ipynb #36ae21ca
+def model_tag(
+    store:Store,
+    name:str, # Of the registered model
+    key:str, # Of the tag
+)->str: # '' where there is none; None where there is no such model
+    "Read a tag of a registered model"
+    found = find_model(store, name)
+    return found and (found.tags or {}).get(key, '')
+
+def set_model_tag(
+    store:Store,
+    name:str, # Of the registered model
+    key:str, # Of the tag
+    value:str, # What it will say
+)->None:
+    "Write a tag of a registered model and see that it says so"
+    try: store.write(f'tag the model `{name}`', lambda c: c.set_registered_model_tag(name, key, value))
+    except RegistryError as e:
+        if unless_done(e, lambda: model_tag(store, name, key)) != value: raise
+    if (found := model_tag(store, name, key)) != value:
+        raise RegistryError(f'the tag `{key}` of `{name}` was set to `{value}` but reads `{found}`.', f'run `mlops-kit status {name}`.', exit_code=EXIT['conflict'])
+
 # %% ../nbs/06_store.ipynb #8f9a494c
 BLOCK = '<!-- mlops_kit -->', '<!-- /mlops_kit -->' # Ours is between them
 SHOWN = 10 # Lines at most
@@ -890,6 +963,31 @@ def get_params(
 )->dict:
     "Read all params of a run"
     return dict(get_run(store, run_id).data.params)
+
+# %% ../nbs/06_store.ipynb #c869a5db
+def find_run(
+    store:Store,
+    run_id:str, # Of the run
+): # MLflow's run, which may lie in the trash; None where there is none
+    "Find a run, or learn that it is gone"
+    def find(c):
+        from mlflow.exceptions import MlflowException
+        try: return about(r := c.get_run(run_id), r.info.run_id, run_id)
+        except MlflowException as e:
+            if e.error_code != 'RESOURCE_DOES_NOT_EXIST': raise
+    found = store.read(f'read the run `{run_id}`', find)
+    if found: RUNS[store.address, run_id] = found.info
+    return found
+
+def trashed(
+    store:Store,
+    run, # MLflow's
+)->str: # A command; '' for a run that is not in the trash
+    "Say what brings a run back out of MLflow's trash: its experiment, where that lies there too"
+    if run.info.lifecycle_stage == ACTIVE: return ''
+    experiment = store.read(f'find the experiment of the run `{run.info.run_id}`', lambda c: c.get_experiment(run.info.experiment_id))
+    if experiment.lifecycle_stage != ACTIVE: return f'mlflow experiments restore -x {experiment.experiment_id}'
+    return f'mlflow runs restore --run-id {run.info.run_id}'
 
 # %% ../nbs/06_store.ipynb #d7f2e333
 RUNS = {} # By store's address and run's id: what MLflow says of a run, of which its experiment and its place never change

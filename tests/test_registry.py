@@ -218,7 +218,7 @@ def test_loading_again_costs_a_look_at_the_ledger(world, monkeypatch):
     monkeypatch.setattr(store.Store, 'read', lambda self, doing, fn, **kw: asked.append(doing) or real(self, doing, fn, **kw))
     monkeypatch.setattr(registry, 'model_files', None)
     assert registry.load('tiny@candidate', mine) is first and len(asked) <= 4
-    assert registry.load('tiny/1', mine) is first and len(asked) <= 7
+    assert registry.load('tiny/1', mine) is first and len(asked) <= 8
 
 
 def test_a_version_made_again_is_not_the_one_in_memory(world):
