@@ -177,7 +177,7 @@ def kept_copy(
     return next((o for o in copies if is_whole(o, manifest)), copies[-1])/'mlops_kit'
 
 # %% ../nbs/12a_audit.ipynb #397eb090
-GONE = 'its LoggedModel is gone: somebody deleted it in MLflow, and `mlflow gc` removes its files'
+GONE = 'gone' # Its LoggedModel, in place of where else it is
 
 def elsewhere(
     store, # `Store`
@@ -453,7 +453,9 @@ def version_finding(
 )->Finding:
     "Say whether the store still has a version as it was registered"
     n, at = target['version'], case.source.versions.get(target['version'])
-    if is_here(case, target): return finding('version', f'version {n}', at['elsewhere'], None if at['elsewhere'] == GONE else not at['elsewhere'])
+    if is_here(case, target):
+        said = 'its LoggedModel is gone: somebody deleted it in MLflow, and `mlflow gc` removes its files' if at['elsewhere'] == GONE else at['elsewhere']
+        return finding('version', f'version {n}', said, None if at['elsewhere'] == GONE else not at['elsewhere'])
     if at and not any(is_here(case, t) for t in targets(case)): return finding('version', f'version {n}', 'the number names another version than the one that was registered')
     ruled = any(e.target == target and e.alias != 'candidate' for e in case.counting if e.kind in MOVES)
     return finding('version', f'version {n}', f'it is gone: it was deleted{" and made again" if at else ""} since, and its files cannot be checked', None if ruled else True)

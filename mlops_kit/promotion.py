@@ -1083,12 +1083,12 @@ class Standing:
     waits: str = '' # What is waiting, in a sentence
     next: str = '' # What to type
     conflict: str = '' # What differs between alias and ledger, or is lost
-    code: int = EXIT['yes'] # Of the command, by that
-    unanchored: bool = False # It is held against nothing that the reader brought
     by: str = '' # Who decided on the champion, and how; '' where all models were asked for
     back: dict = None # Identity of the version that `rollback` would bring back
     gates: list = field(default_factory=list) # What each gate said of the candidate: `{gate, status, why}`
     state: str = '' # What its candidate waits for: a word that stays, such as `approval`, `blocked` or `rejected`
+    code: int = EXIT['yes'] # Of the command, by that
+    unanchored: bool = False # It is held against nothing that the reader brought
 
 @dataclass
 class Status:
@@ -1105,7 +1105,7 @@ class Status:
     def rows(self): return [['model', 'champion', 'since', 'what waits', 'type next']] + [standing_row(o) for o in self.models]
     def __repr__(self):
         told = screen_lines(self.models[0]) if self.alone else standing_lines(self.models) if self.models else ['no model is registered yet']
-        return '\n'.join([f'store: {self.store}', *told, *([UNANCHORED] if self.unanchored else [])])
+        return '\n'.join([f'store: {self.store}', *([UNANCHORED] if self.unanchored else []), *told])
     def _repr_html_(self): return f'<div>store: {escape(self.store)}{screen_html(self.models[0]) if self.alone else html_table([[escape(c) for c in r] for r in self.rows()])}</div>'
 
 def standing_row(o)->list:

@@ -469,7 +469,7 @@ def kept_runs(
 
 def pinned_keys(still:Still)->dict: # keyid to person, role, public
     "Gather all keys that were ever pinned"
-    pins = [open_pin(still.store, e) for e in still.entries() if e.kind == 'policy']
+    pins = [open_pin(still.store, e, e.run_id) for e in still.entries() if e.kind == 'policy']
     return {k: v for pin in pins if pin for k,v in pin['keys'].items()}
 
 # %% ../nbs/13a_site.ipynb #5b94a40c

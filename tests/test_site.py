@@ -217,7 +217,7 @@ def test_a_longer_history_costs_no_more_questions(store_uri, tmp_path, monkeypat
             asked.clear()
             write_site(tmp_path/'site', store)
             counts.append(len(asked))
-    assert counts[0] == counts[1] < 20, counts
+    assert counts[1] <= counts[0] < 20, counts # The first look at a ledger also looks for versions older than it
 
 
 def build_and_die(folder, address, at):

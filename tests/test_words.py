@@ -20,7 +20,7 @@ PARSERS = { # Who may read words, and whose they are
     'store.unread': 'what MLflow says of an answer that is not JSON', 'store.status_of': 'what requests, urllib3 and MLflow say of a status',
     'store.foreign_fault': 'what databases and systems say went wrong', 'store.sentence': 'the class that SQLAlchemy writes before its message',
     'policy._plainly': 'what pydantic says of a value', 'consent.read_old_waiver': 'waivers of ledgers that were written before gate and day were fields',
-    'governance.HOLDERS': 'an answer that a person filled in without saying anything', 'audit.read_head': 'a line that a person copied',
+    'governance.HOLDERS': 'an answer that a person filled in without saying anything', 'anchor.read_head': 'a line that a person copied',
     'engine.with_table': 'SQL that a person wrote', 'table.copy_csv': 'what Arrow says of a column of a CSV file', 'dossier.code_gap': 'a note in the record of a version: shown, decides nothing', 'page._TOKEN': 'markup', 'gates.worker.answered': 'what MLflow says of rows that do not fit: shown, decides nothing',
     'cli.folded': 'a line on its way to a terminal: a command to be copied is not broken'}
 
