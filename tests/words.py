@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 WORDS = re.compile(r"[^\W\d_]{2,}[,;:.]? +(\S+ +)*?[^\W\d_]{2,}")
-CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+\n|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\||\bDESC$|^[a-z0-9_ ]*_[a-z0-9_ ]*$", re.I) # HTML, SQL, Python, CSS, patterns, lists of names
+CODE = re.compile(r"</?[a-z!]|^\s*(select|with|create|insert|update|delete|alter|set|pragma|explain)\b|\bLIKE '|= '|\bimport \w+[\n;]|^[\w.-]+:[\w-]+;|\(\?[:=!i]|\\[wsd]|^#\||\bDESC$|^[a-z_]+ = \w+$|^[a-z0-9_ ]*_[a-z0-9_ ]*$", re.I) # HTML, SQL, Python, CSS, patterns, lists of names
 VALUES = {'rolled back', 'waiting for approval', 'process only'} # Kept in ledgers and files: values, not sentences
 READS = {'compile', 'match', 'search', 'fullmatch', 'sub', 'findall', 'finditer', 'split'} # Of `re`: a pattern is code
 
@@ -157,7 +157,7 @@ def scenes(folder):
         if name == 'Decision':
             gates = [[v.gate, v.status, sorted((c.id, c.status, c.reason) for c in v.checks)] for v in o.verdicts]
             return [o.decision, o.exit_code, bool(o.entry), [bool(w['why']) for w in o.waivers], gates]
-        if name == 'Audit': return [o.exit_code, [[f.what, f.ok] for f in o.checks]]
+        if name == 'Audit': return [o.exit_code, sorted(f'{f.what} {f.ok}' for f in o.checks)] # Evidence is listed by its random id
         if name == 'Status': return [o.exit_code, [[s.state, bool(s.conflict), bool(s.next)] for s in o.models]]
         if name == 'Received': return [o.exit_code, len(o.taken), len(o.refused), o.known]
         return [name, getattr(o, 'exit_code', None)]
@@ -236,7 +236,8 @@ def tamper(world, scene, look):
         scene(name, look)
     with sqlite3.connect(world.folder/'mlflow.db') as db: db.execute("UPDATE params SET value = replace(value, 'not yet', 'not now') WHERE key LIKE 'seq-%'")
     scene('a changed entry', look)
-    verdict = next((world.folder/'mlartifacts').rglob('verdict.json'))
+    named = next(e.evidence['run_id'] for e in chain.moves['champion'] if e.kind == 'promote') # Always of the same scene: folders have random names
+    verdict = next(o for o in sorted((world.folder/'mlartifacts').rglob('drift/verdict.json')) if named in o.parts)
     verdict.write_text(verdict.read_text().replace('"pass"', '"warn"', 1))
     scene('a changed verdict', look)
 
