@@ -49,7 +49,7 @@ Modules:
 
 __version__ = "0.1.0"
 
-_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates', self_test='selftest', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
+_HOMES = dict(register='registry', adopt='adoption', load='registry', judge='gates.candidate', self_test='selftest', run_gates='runner', approve='approval', reject='approval', withdraw='approval', waive='approval', change_policy='approval',
     promote='promotion', rollback='promotion', reconcile='promotion', history='promotion', status='promotion', verify='audit', verify_bundle='audit', plot='figure')
 __all__ = list(_HOMES)
 

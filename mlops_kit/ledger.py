@@ -493,6 +493,9 @@ def refuse_swapped(led:Ledger, seen:Reading)->None:
 # %% ../nbs/08_ledger.ipynb #4779c3b8
 def swapped(led:Ledger, named)->RegistryError:
     "Make the error for a ledger that is not the one that the registered model names"
+    if named and named[0] == led.run_id:
+        return RegistryError(f'the ledger of `{led.name}` is not the one that its registered model names: entry 1 is not the one whose digest begins with {named[1][:16]}.',
+            f'nothing is believed until that entry is restored in the run `{led.run_id}`.', exit_code=EXIT['conflict'])
     where = f'names the run `{named[0]}` with the first entry {named[1][:16]}' if named else f'says `{led.tag[:80]}`, which names none'
     return RegistryError(f'the ledger of `{led.name}` was swapped: its registered model {where}, and the experiment `mlops_kit/ledger/{led.name}` leads to the run `{led.run_id}`.',
         f'nothing is believed until both agree: {way_back(led, named and named[0])}.', exit_code=EXIT['conflict'])

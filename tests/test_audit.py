@@ -365,6 +365,6 @@ def test_bad_input_is_one_line(fuzz, tmp_path):
 def test_a_mark_that_was_changed_is_not_taken_for_evidence_that_was_never_complete():
     from types import SimpleNamespace
     from mlops_kit.audit import evidence_findings
-    look = lambda **params: evidence_findings(SimpleNamespace(source=SimpleNamespace(params=lambda run: params)), 'a'*32)
+    look = lambda **params: evidence_findings(SimpleNamespace(source=SimpleNamespace(params=lambda run: params, trash={})), 'a'*32)
     assert [(f.ok, f.said) for f in look(evidence='e', manifesu='m')] == [(False, 'its label `manifesu` is none that this kit writes')]
     assert [f.ok for f in look(evidence='e', run='r')] == [True]

@@ -215,7 +215,7 @@ def test_a_call_that_never_ends_is_given_up(furnished, gateway, monkeypatch):
     store = furnished.store
     monkeypatch.setenv('MLOPS_KIT_PATIENCE', '0.25')
     before, gateway.how = {k: os.environ.get(k) for k in st.SETTINGS}, lambda method, path: 'drips'
-    fails(lambda: st.aliases(store, 'tiny'), 'find the aliases of `tiny`: it did not answer in time', within=2)
+    fails(lambda: st.aliases(store, 'tiny'), 'find the model `tiny`: it did not answer in time', within=2)
     assert os.environ['MLFLOW_HTTP_REQUEST_MAX_RETRIES'] == '0' # What was given up still must not repeat anything
     gateway.let_through()
     assert st.aliases(store, 'tiny')['champion']
