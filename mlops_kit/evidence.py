@@ -11,15 +11,17 @@ Docs: https://mlops-kit.github.io/mlops_kit/evidence.html.md"""
 # %% auto #0
 __all__ = ['MANIFEST_FILE', 'MANIFEST_SCHEMA', 'KEY_SCHEMA', 'STATEMENT', 'STATEMENT_FILE', 'AFTERWARDS', 'OWN_PAGES',
            'PREDICATE', 'canonical', 'Manifest', 'manifest_text', 'make_manifest', 'write_manifest', 'read_manifest',
-           'check_manifest', 'Key', 'key_path', 'key_of', 'make_key', 'read_key', 'find_key', 'actor',
-           'public_key_file', 'read_public', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope',
-           'run_digests', 'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
+           'check_manifest', 'Key', 'key_path', 'public_path', 'public_text', 'make_key', 'refuse_open', 'cannot_read',
+           'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor', 'public_key_file',
+           'read_public', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope', 'run_digests',
+           'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
            'evidence_of_run', 'list_evidence', 'stated', 'find_evidence', 'evidence_experiments', 'statement_digest',
            'read_envelope', 'signed_statement', 'keep', 'store_evidence', 'check_evidence', 'check_said',
            'fetch_evidence', 'has_evidence']
 
 # %% ../nbs/07_evidence.ipynb #bf64bb1f
-import copy, json, os, re, shutil, stat, tempfile
+import copy, json, os, re, shutil, stat, subprocess, sys, tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,26 +109,31 @@ def check_manifest(
 # %% ../nbs/07_evidence.ipynb #05bddb6d
 @dataclass
 class Key:
-    "A person's signing key"
+    "A person's signing key: whose it is, and where its private half lies"
     keyid: str # sha256 of the public half
     person: str # Whose it is
     role: str = '' # Such as `risk`
     public: str = field(default='', repr=False) # 64 hex digits
-    private: object = field(default=None, repr=False)
+    path: Path = field(default=None, repr=False) # Of the private half, which is read to sign and not kept
 
 # %% ../nbs/07_evidence.ipynb #663f929b
+KEY_SCHEMA = 'mlops_kit/key/1'
+
 def key_path()->Path:
     "Say where this person's private key is looked for"
     return Path(os.environ.get('MLOPS_KIT_KEY') or Path.home()/'.config'/'mlops_kit'/'key.pem')
 
-def key_of(
-    private, # ed25519
-    person:str, # Whose it is
-    role:str='', # Such as `risk`
-)->Key:
-    "Make a `Key` of a private key"
-    raw = private.public_key().public_bytes_raw()
-    return Key(digest(raw), person, role, raw.hex(), private)
+def public_path(
+    path:Path, # Of a private key
+)->Path:
+    "Say where the public half lies that belongs to a private key"
+    return path.with_name(f'{path.name}.pub')
+
+def public_text(
+    key:Key, # Of a person
+)->str: # JSON
+    "Write who a key belongs to, and its public half"
+    return to_json(dict(schema=KEY_SCHEMA, keyid=key.keyid, person=key.person, role=key.role, public=key.public)) + '\n'
 
 # %% ../nbs/07_evidence.ipynb #ee3541d4
 def make_key(
@@ -147,24 +154,77 @@ def make_key(
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(path, os.O_WRONLY|os.O_CREAT|os.O_EXCL, 0o600), 'wb') as f:
         f.write(said.encode() + private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
-    return key_of(private, person, role)
+    raw = private.public_key().public_bytes_raw()
+    key = Key(digest(raw), person, role, raw.hex(), path)
+    write_file(public_path(path), public_text(key))
+    return key
 
 # %% ../nbs/07_evidence.ipynb #ec669f0a
+def refuse_open(
+    path:Path, # Of a private key
+    mode:int, # From `os.stat`
+)->None:
+    "Raise `EvidenceError` where others can read a private key"
+    if os.name == 'posix' and mode & (stat.S_IRWXG|stat.S_IRWXO):
+        raise EvidenceError(f'others can read the key `{path}`.', f'chmod 600 {path}', exit_code=EXIT['usage'])
+
+def cannot_read(path:Path, e:OSError)->EvidenceError:
+    "Make the error for a private key that is out of reach"
+    hint = 'unset MLOPS_KIT_KEY, or make a key with `mlops-kit init`.'
+    return EvidenceError(f'the key `{path}` cannot be read: {e.strerror}.', hint, exit_code=EXIT['usage'])
+
+def private_half(
+    path:Path, # From `make_key`
+)->tuple: # The ed25519 key, and the `Key` that it belongs to
+    "Read a private key"
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    try:
+        with open(path, 'rb') as f: raw, mode = f.read(), os.fstat(f.fileno()).st_mode
+    except OSError as e: raise cannot_read(path, e) from None
+    refuse_open(path, mode)
+    said = dict(re.findall(r'^(person|role): (.*)$', raw.decode(errors='replace'), re.M))
+    try:
+        private = load_pem_private_key(raw[raw.find(b'-----BEGIN'):], None)
+        public = private.public_key().public_bytes_raw()
+        return private, Key(digest(public), said['person'], said.get('role', ''), public.hex(), path)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise EvidenceError(f'`{path}` is no ed25519 key with the name of its person.',
+            'make one with `mlops-kit init`.', exit_code=EXIT['usage']) from None
+
+def publish_key(
+    path:Path, # Of a private key
+)->str: # What `public_text` wrote
+    "Have a process of its own read a private key and write its public half beside it"
+    script = 'import sys; from mlops_kit.evidence import publish_here; publish_here(sys.argv[1])'
+    done = subprocess.run([sys.executable, '-P', '-c', script, str(path)], capture_output=True, text=True)
+    try: said = json.loads(done.stdout)
+    except ValueError: raise EvidenceError(f'the process that reads the key `{path}` ended with {done.returncode}.', exit_code=EXIT['error']) from None
+    if 'refused' in said: raise EvidenceError(said['refused'], said['hint'], exit_code=EXIT['usage'])
+    return said['public']
+
+def publish_here(
+    path:str, # Of a private key
+)->None:
+    "Read a private key in this process, write its public half beside it, and print that as JSON"
+    path = Path(path)
+    try: text = public_text(private_half(path)[1])
+    except EvidenceError as e: return print(json.dumps(dict(refused=e.message, hint=e.hint)))
+    with suppress(OSError): write_file(public_path(path), text)
+    print(json.dumps(dict(public=text)))
+
 def read_key(
     path, # From `make_key`
 )->Key:
-    "Read a private key"
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    path, usage = Path(path), dict(exit_code=EXIT['usage'])
-    try:
-        with open(path, 'rb') as f: raw, mode = f.read(), os.fstat(f.fileno()).st_mode
-    except OSError as e: raise EvidenceError(f'the key `{path}` cannot be read: {e.strerror}.', 'unset MLOPS_KIT_KEY, or make a key with `mlops-kit init`.', **usage) from None
-    if os.name == 'posix' and mode & (stat.S_IRWXG|stat.S_IRWXO):
-        raise EvidenceError(f'others can read the key `{path}`.', f'chmod 600 {path}', **usage)
-    said = dict(re.findall(r'^(person|role): (.*)$', raw.decode(errors='replace'), re.M))
-    try: return key_of(load_pem_private_key(raw[raw.find(b'-----BEGIN'):], None), said['person'], said.get('role', ''))
-    except (ValueError, TypeError, AttributeError, KeyError):
-        raise EvidenceError(f'`{path}` is no ed25519 key with the name of its person.', 'make one with `mlops-kit init`.', **usage) from None
+    "Say whose a private key is, from the public half beside it"
+    path = Path(path).absolute()
+    try: refuse_open(path, path.stat().st_mode)
+    except OSError as e: raise cannot_read(path, e) from None
+    beside = public_path(path)
+    try: d = read_public(beside) if beside.exists() else json.loads(publish_key(path))
+    except EvidenceError as e:
+        if not beside.exists(): raise
+        raise EvidenceError(e.message, 'delete it: it is written again from the key.', exit_code=EXIT['usage']) from None
+    return Key(d['keyid'], d['person'], d.get('role') or '', d['public'], path)
 
 # %% ../nbs/07_evidence.ipynb #9e0e219e
 def find_key()->Key: # None where there is none
@@ -182,16 +242,13 @@ def actor(
     return key.person if key else f'unverified:{user}'
 
 # %% ../nbs/07_evidence.ipynb #fb22819a
-KEY_SCHEMA = 'mlops_kit/key/1'
-
 def public_key_file(
     key:Key, # Of a person
     folder, # That the policy names, such as `keys`
 )->Path:
     "Write the public half of a key"
     slug = re.sub(r'\W+', '-', key.person.lower()).strip('-') or 'key'
-    body = dict(schema=KEY_SCHEMA, keyid=key.keyid, person=key.person, role=key.role, public=key.public)
-    return write_file(Path(folder)/f'{slug}-{key.keyid[:8]}.json', to_json(body) + '\n')
+    return write_file(Path(folder)/f'{slug}-{key.keyid[:8]}.json', public_text(key))
 
 # %% ../nbs/07_evidence.ipynb #d53f8bba
 def read_public(
@@ -233,7 +290,10 @@ def sign(
     envelope = Envelope(canonical(payload), kind, {})
     if key:
         from securesystemslib.signer import CryptoSigner
-        envelope.sign(CryptoSigner(key.private, public_key(key.keyid, key.public)))
+        private, whose = private_half(key.path)
+        if whose != key: raise EvidenceError(f'`{key.path}` is not the key that `{public_path(key.path)}` belongs to.',
+            'delete the file of the public half: it is written again from the key.', exit_code=EXIT['usage'])
+        envelope.sign(CryptoSigner(private, public_key(key.keyid, key.public)))
     return envelope.to_dict()
 
 # %% ../nbs/07_evidence.ipynb #d0b7aacc

@@ -119,7 +119,7 @@ def test_bytecode_that_was_planted_is_removed_before_it_can_run(tmp_path):
 
 def test_a_key_is_private(ana, tmp_path, monkeypatch):
     path = tmp_path/'ana.pem'
-    assert path.stat().st_mode & 0o777 == 0o600 and repr(ana.private) not in repr(ana)
+    assert path.stat().st_mode & 0o777 == 0o600 and path.read_text().splitlines()[3] not in repr(vars(ana))
     refused(lambda: ev.make_key(path, 'Ana'), 'exists already')
     refused(lambda: ev.make_key(tmp_path/'x.pem', ' '), 'needs the name of a person')
     refused(lambda: ev.make_key(tmp_path/'x.pem', 'Ana\nrole: boss'), 'on one line')
@@ -142,6 +142,39 @@ def test_a_key_that_was_named_must_be_there(tmp_path, monkeypatch):
     refused(ev.find_key, 'cannot be read', 'unset MLOPS_KIT_KEY')
     write_file(tmp_path/'typo.pem', 'no key').chmod(0o600)
     refused(ev.find_key, 'no ed25519 key')
+
+
+def test_the_private_half_is_read_to_sign_and_at_no_other_moment(ana, tmp_path, monkeypatch):
+    path, read = tmp_path/'ana.pem', []
+    monkeypatch.setenv('MLOPS_KIT_KEY', str(path))
+    whole = ev.private_half
+    monkeypatch.setattr(ev, 'private_half', lambda p: read.append(p) or whole(p))
+    key = ev.find_key()
+    assert key == ana and read == [] and ev.actor(key) == 'Ana'
+    ev.sign(dict(a=1), key)
+    assert read == [path]
+
+
+def test_a_private_half_that_came_alone_gets_its_public_half_from_a_process_that_ends(ana, tmp_path, monkeypatch):
+    path, beside = tmp_path/'ana.pem', tmp_path/'ana.pem.pub'
+    monkeypatch.setattr(ev, 'private_half', lambda p: pytest.fail('this process read the key'))
+    kept = beside.read_bytes()
+    beside.unlink()
+    assert ev.read_key(path) == ana and beside.read_bytes() == kept
+    beside.unlink()
+    beside.mkdir()
+    refused(lambda: ev.read_key(path), 'ana.pem.pub', 'cannot be read', 'delete it')
+
+
+def test_a_public_half_of_somebody_else_signs_nothing(ana, tmp_path):
+    path, beside = tmp_path/'ana.pem', tmp_path/'ana.pem.pub'
+    eve = ev.make_key(tmp_path/'eve.pem', 'Ana', 'owner')
+    for text in (ev.public_text(eve), ev.public_text(ana).replace('owner', 'risk')):
+        beside.write_text(text)
+        key = ev.read_key(path)
+        refused(lambda: ev.sign(dict(a=1), key), 'is not the key', 'delete the file of the public half')
+    beside.write_text('{')
+    refused(lambda: ev.read_key(path), 'cannot be read', 'delete it')
 
 
 def test_public_keys_cannot_be_put_under_another_name(ana, tmp_path):

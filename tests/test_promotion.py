@@ -373,6 +373,23 @@ def test_an_alias_that_the_policy_does_not_know_is_refused(world):
     with pytest.raises(PolicyError, match='did you mean `champion`'): world.promote('tiny/3', to='champio')
 
 
+def test_the_key_is_read_when_all_gates_have_ended(world, monkeypatch):
+    import json
+    from mlops_kit import evidence
+    from mlops_kit.gates import candidate
+    whole, seen = evidence.private_half, []
+    def look(path):
+        run = max((o.parent for o in world.runs.glob('*/run.json')), key=lambda o: o.stat().st_mtime)
+        gates = json.loads((run/'run.json').read_text())['gates']
+        seen.append((run.name, all((run/g/'verdict.json').exists() for g in gates), len(candidate.kept_workers())))
+        return whole(path)
+    world.register()
+    before = {o.name for o in world.runs.iterdir()}
+    monkeypatch.setattr(evidence, 'private_half', look)
+    assert world.promote('tiny/4', data=world.data).decision == 'promoted'
+    assert seen and {(run in before, *said) for run, *said in seen} == {(False, True, 0)}
+
+
 def test_a_promotion_needs_a_policy(tmp_path, monkeypatch):
     other = World(tmp_path/'world').furnish()
     monkeypatch.setenv('MLOPS_KIT_KEY', str(other.key))
