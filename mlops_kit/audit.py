@@ -40,7 +40,7 @@ from .store import aliases, download_artifacts, failed, find_logged, get_params,
 from .evidence import (MANIFEST_FILE, MANIFEST_SCHEMA, Manifest,
     canonical, check_evidence, evidence_experiment, make_manifest, manifest_text, read_run)
 from .entry import MOVES, is_ref, key_of_seq, read_entry, signer
-from .consent import WORDS, dissent, lifted, policy_of, seconds_between, seconds_of, waivers, way_back_topic
+from .consent import WORDS, dissent, lifted, policy_of, recovers, seconds_between, seconds_of, waivers, way_back_topic
 from .anchor import Anchor, decided, find_anchor, known_hand, read_head
 from .ledger import ledger, is_pin, read_chain
 from .registry import ADOPTED, fetch_adopted, fetch_source, is_whole, open_store
@@ -393,7 +393,10 @@ def signature_findings(
 )->list: # Of `Finding`
     "Say whose word each entry is"
     how = lambda e: 'signed by a key that no policy pinned then' if e.keyid else 'unsigned'
-    note = lambda e: '' if e.verified else f'{how(e)}: nobody that was pinned then stands behind `{e.actor}`'
+    recovered = lambda e: e.kind == 'policy' and case.pins[e.seq] and recovers(e.keyid, case.pins[e.seq])
+    def note(e):
+        if not e.verified: return f'{how(e)}: nobody that was pinned then stands behind `{e.actor}`'
+        return 'the pinned keys were changed with the recovery key: nobody had to agree' if recovered(e) else ''
     return [finding('signature', f'entry {e.seq}', note(e), True) for e in case.counting]
 
 def pin_findings(

@@ -13,7 +13,7 @@ __all__ = ['OPTIONS', 'COMMON', 'REPORTS', 'ACT', 'READ', 'COMMANDS', 'OWN', 'SH
            'replaced_gates', 'tried', 'approve', 'reject', 'withdraw', 'word', 'waive', 'hand_in', 'inbox', 'receive',
            'policy', 'adopt', 'wanted', 'verify', 'reconcile', 'status', 'history', 'register', 'demo', 'dossier',
            'site', 'Begun', 'init', 'new_file', 'start_of', 'inferred', 'workflows', 'ci_here', 'new_gate', 'packaged',
-           'new_key', 'report_files', 'judged_report', 'say_notes', 'plain_warnings', 'code_of', 'Still', 'json_of',
+           'new_keys', 'report_files', 'judged_report', 'say_notes', 'plain_warnings', 'code_of', 'Still', 'json_of',
            'run', 'main', 'complain']
 
 # %% ../nbs/15_cli.ipynb #a3a57252
@@ -29,6 +29,7 @@ from .ci_output import annotations, make_ready, markdown, report_of, tell_github
 OPTIONS = {
     'version': dict(help='NAME/7 or NAME@alias'),
     'name': dict(help='the name of the registered model'),
+    'names': dict(help='the names of registered models; with --keys all that have a pinned policy unless given'),
     'model': dict(help='the folder of a model that MLflow saved'),
     'run': dict(help='the folder of a run, such as runs/20130901T120000Z-1a2b3c'),
     '--data': dict(help='path, glob, folder or URL of the rows to judge on', metavar='DATA'),
@@ -73,13 +74,14 @@ OPTIONS |= {
     '--fairness': dict(help='why nobody has to be asked about fairness, where that is so', default='', metavar='TEXT'),
     '--person': dict(help='whose signing key it is; $USER unless given', default='', metavar='WHO'),
     '--ci': dict(help='whose workflow to write: github, gitlab or both; gitlab where the remote is named so, else github', choices=['github', 'gitlab', 'both'], metavar='WHOSE'),
-    '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE')}
+    '--role': dict(help='the role in which that person approves, such as risk', default='', metavar='ROLE'),
+    '--recovery': dict(help='also make a key that can replace the others when all of them are lost, and write it here, to be kept offline', metavar='FILE')}
 
 # %% ../nbs/15_cli.ipynb #2197feea
 COMMON = ['--store', '--json', '--quiet']
 REPORTS = ['--junit', '--markdown', '--sarif', '--code-quality']
 ACT = {
-    'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--ci', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
+    'init': ('write a policy, a contract, a workflow and a signing key; or a gate', ['name?', '--target', '--task', '--train', '--owner', '--person', '--role', '--recovery', '--ci', '--gate'], 'mlops-kit init flight-delay --target late --train data/train.parquet'),
     'register': ('record a saved MLflow model as a new version', ['model', 'name', '--train', '--target', '--test', '--contract', '--task', '--policy', '--owner', '--sources', '--intended-use', '--limits', '--transformation', '--fairness', '--hand-in', '--reason'], 'mlops-kit register model/ flight-delay --train data/train.parquet --target late --policy policy.yaml'),
     'adopt': ('take the champion of plain MLflow into the ledger, unjudged', ['name', '--alias', '--task', '--target', '--policy', '--owner', '--reason'], 'mlops-kit adopt flight-delay --target late --policy policy.yaml'),
     'gate': ('run the gates of the policy and make evidence', ['version', '--data', '--policy', '--to', '--out', '--jobs', '--timeout', '--as-of', '--resume', '--self-test', *REPORTS], "mlops-kit gate flight-delay@candidate --data data/2013-04.parquet --policy policy.yaml"),
@@ -87,7 +89,7 @@ ACT = {
     'reject': ('object to a promotion, with a reason', ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit reject flight-delay/7 --reason "late flights cost more now"'),
     'withdraw': ("take back one's own approval, rejection or waivers", ['version', '--to', '--evidence', '--rollback', '--policy', '--hand-in', '--reason'], 'mlops-kit withdraw flight-delay/7'),
     'waive': ("answer for one gate's no until a day", ['version', '--gate', '--until', '--to', '--hand-in', '--reason'], 'mlops-kit waive flight-delay/7 --gate drift --until 2026-12-01 --reason "a known strike"'),
-    'policy': ('pin a changed policy, or changed keys', ['name', '--policy', '--reason'], 'mlops-kit policy flight-delay --policy policy.yaml --reason "Ben has a new key"'),
+    'policy': ('pin a changed policy, or changed keys, of one model or of many', ['names*', '--policy', '--keys', '--reason'], 'mlops-kit policy flight-delay --policy policy.yaml --reason "Ben has a new key"'),
     'promote': ('move an alias, if the evidence allows it', ['version', '--to', '--policy', '--data', '--out', '--as-of', '--expect', '--dry-run', '--reason', '--keys', '--head', *REPORTS], 'mlops-kit promote flight-delay/7 --policy policy.yaml'),
     'rollback': ('go back to the champion before, verified', ['name', '--to', '--expect', '--reason', '--keys', '--head'], 'mlops-kit rollback flight-delay --reason "refunds spiked"'),
     'reconcile': ('settle a conflict that a person caused', ['name', '--reason'], 'mlops-kit reconcile flight-delay --reason "alias was moved by hand"'),
@@ -112,8 +114,9 @@ OWN = {
     ('init', '--gate'): dict(help='write the notebook of a gate of your own instead, or a copy of one of ours', default='', metavar='GATE'),
     ('gate', '--to'): OPTIONS['--to'] | dict(help='the alias whose gates are asked'),
     ('rollback', '--to'): dict(help='a version that was champion once; the champion before unless given', type=int, metavar='N'),
+    ('policy', '--keys'): dict(help='pin these public keys, and leave the text of each pinned policy as it is', metavar='FOLDER'),
     ('demo', '--out'): OPTIONS['--out'] | dict(help='where the story is told', default='mlops-kit-demo')}
-for o in ('approve', 'reject', 'withdraw'): OWN[o, '--policy'] = dict(help='it is about this changed policy, of the model that is named alone', metavar='FILE')
+for o in ('approve', 'reject', 'withdraw'): OWN[o, '--policy'] = dict(help='it is about this changed policy, or this folder of keys where only they change, of the model that is named alone', metavar='FILE')
 for o in ('adopt', 'register'): OWN[o, '--task'] = OPTIONS['--task'] | dict(default=None, help='binary, multiclass or regression; the policy or the model says it unless given')
 
 # %% ../nbs/15_cli.ipynb #fb3ac4dc
@@ -145,10 +148,11 @@ class Parser(argparse.ArgumentParser):
 # %% ../nbs/15_cli.ipynb #d8a20b2d
 def add_command(subs, name, about, wants, example):
     "Add one command to the parser"
-    usage = ' '.join([f'mlops-kit {name}', *(f'[{o[:-1]}]' if o.endswith('?') else o for o in wants if o[0] != '-'), '[option …]'])
+    shown = lambda o: f'[{o[:-1]}]' if o[-1] == '?' else f'[{o[:-1]} …]' if o[-1] == '*' else o
+    usage = ' '.join([f'mlops-kit {name}', *(shown(o) for o in wants if o[0] != '-'), '[option …]'])
     p = subs.add_parser(name, help=about, usage=usage, prog=f'mlops-kit {name}', description=about[0].upper() + about[1:] + '.', epilog=f'example:\n  {example}', formatter_class=Plain)
     for o in wants + COMMON:
-        extra, o = dict(nargs='?') if o.endswith('?') else {}, o.rstrip('?')
+        extra, o = dict(nargs=o[-1]) if o[-1] in '?*' else {}, o.rstrip('?*')
         p.add_argument(o, **with_default(OWN.get((name, o)) or OPTIONS[o]) | extra)
 
 def with_default(option)->dict:
@@ -346,9 +350,12 @@ def receive(a):
 
 # %% ../nbs/15_cli.ipynb #44185e16
 def policy(a):
-    "Pin a changed policy, or changed keys"
-    from mlops_kit.approval import change_policy
-    return change_policy(a.name, wanted(a, 'policy'), a.reason, open_store(a))
+    "Pin a changed policy, or changed keys, of one model or of many"
+    from mlops_kit.approval import change_keys, change_policy
+    if bool(a.policy) == bool(a.keys): raise MlopsKitError('`policy` needs a policy file or a folder of keys, and not both.', 'give --policy policy.yaml or --keys keys.')
+    if a.keys and len(a.names) != 1: return change_keys(a.keys, a.names, a.reason, open_store(a))
+    if len(a.names) != 1: raise MlopsKitError(f'a policy file is of one model, and {len(a.names)} were named.', 'name that model; keys of several models are changed with --keys keys.')
+    return change_policy(a.names[0], a.policy or a.keys, a.reason, open_store(a))
 
 def adopt(a):
     "Take the champion of plain MLflow into the ledger"
@@ -431,10 +438,10 @@ def init(a):
     for o in ('name', 'target'): wanted(a, o)
     texts = start_of(a)
     said = ['add `include: {local: .gitlab/mlops-kit.yml}` to .gitlab-ci.yml'] if '.gitlab/mlops-kit.yml' in texts else []
-    key, public = new_key(Path('keys'), a.person, a.role) # it may be refused, and then nothing else is written
+    keys = new_keys(Path('keys'), a.person, a.role, a.recovery) # it may be refused, and then nothing else is written
     files = {p: new_file(Path(p), text) for p,text in texts.items()}
     then = f'mlops-kit register MODEL {a.name} --train {a.train or "…"} --target {a.target} --policy policy.yaml'
-    return Begun(files, [*said, key, f'{public} written'], then*(files['policy.yaml'] == 'written')) # Who comes later makes a key
+    return Begun(files, [*said, *keys], then*(files['policy.yaml'] == 'written')) # Who comes later makes a key
 
 def new_file(path, text)->str: # What became of it
     "Write a file unless it exists"
@@ -500,13 +507,25 @@ def packaged(name):
     return (files('mlops_kit')/'data'/name).read_text(encoding='utf-8')
 
 # %% ../nbs/15_cli.ipynb #b8e8564c
-def new_key(folder, person='', role='')->tuple: # A sentence, and the public half
-    "Make a signing key, unless there is one, and put its public half into `folder`"
+def new_keys(
+    folder, # Of public keys
+    person='', # Whose key it is
+    role='', # In which that person approves
+    recovery=None, # Where a recovery key is written too
+)->list: # Sentences
+    "Make a signing key, unless there is one, a recovery key if asked for, and put the public halves into `folder`"
+    from pathlib import Path
+    from mlops_kit.entry import RECOVERY
     from mlops_kit.evidence import key_path, make_key, public_key_file, read_key
-    path = key_path()
-    key = read_key(path) if path.exists() else make_key(path, person or os.environ.get('USER', 'somebody'), role)
+    path, made = key_path(), lambda at, *whose: read_key(at) if at.exists() else make_key(at, *whose)
+    if role == RECOVERY: raise MlopsKitError(f'the role `{RECOVERY}` is that of the key that --recovery makes.', 'give the role in which the person approves, such as risk.')
+    spare = made(Path(recovery).expanduser(), RECOVERY, RECOVERY) if recovery else None
+    if spare and spare.role != RECOVERY: raise MlopsKitError(f'`{recovery}` is the key of `{spare.person}`, and no recovery key.', 'name a file that is not there yet.')
+    key = made(path, person or os.environ.get('USER', 'somebody'), role)
     whose = f'{key.person} ({key.role})' if key.role else key.person
-    return f'{path} is the signing key of {whose}: keep it private', public_key_file(key, folder)
+    said = [f'{path} is the signing key of {whose}: keep it private', f'{public_key_file(key, folder)} written']
+    if spare: return [*said, f'{recovery} is the recovery key: keep it offline, on a medium of its own', f'{public_key_file(spare, folder)} written']
+    return said if any(Path(folder).glob('recovery-*.json')) else [*said, 'no recovery key: whoever loses the last key can decide no more; `--recovery FILE` makes one, to be kept offline']
 
 # %% ../nbs/15_cli.ipynb #05d756cf
 def report_files(a)->dict: # Format to path, or None

@@ -13,7 +13,7 @@ __all__ = ['WORDS', 'Topic', 'aside', 'same_name', 'unsure', 'author_of', 'parti
            'strictest', 'Tally', 'named', 'tally_lines', 'rejections', 'tally', 'could_approve', 'set_aside', 'Waiver',
            'read_day', 'read_old_waiver', 'read_waiver', 'lasts', 'outdone', 'waiver_fault', 'waivers', 'lifted',
            'parsed', 'policy_of', 'refuse_lockout', 'left_at', 'seconds_between', 'seconds_of', 'beyond_window',
-           'dissent', 'missing', 'way_back_topic']
+           'recovers', 'dissent', 'missing', 'way_back_topic']
 
 # %% ../nbs/07b_consent.ipynb #288d0442
 import re, unicodedata
@@ -23,7 +23,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from html import escape
 from .core import EvidenceError, MlopsKitError, PolicyError, asdict
-from .entry import Void, speaker
+from .entry import RECOVERY, Void, speaker
 
 # %% ../nbs/07b_consent.ipynb #0122d6cb
 WORDS = dict(approve='approved', reject='rejected', withdraw='withdrawn')
@@ -172,6 +172,7 @@ def tally(
     author:str=None, # Who changes the policy; of a version, its author is looked up
 )->Tally:
     "Count who agreed on a topic"
+    keys = {k: o for k,o in keys.items() if o.get('role') != RECOVERY}
     author, free = author_of(entries, topic.target, keys) if topic.target else author, rules.author_may_approve or not (topic.target or author)
     words = last_words(entries, topic, keys)
     yes = [e for e in words.values() if e.kind == 'approve' and not partial(e.actor, author, free)]
@@ -326,8 +327,9 @@ def refuse_lockout(
     new:dict, # What would be pinned: digest, text, keys, required
 )->None:
     "Raise `PolicyError` for rules that nobody could meet"
-    people, where = {same_name(k['person']) for k in new['keys'].values()}, 'put public keys into the folder that the policy names.'
-    in_role = Counter(role for _,role in {(same_name(k['person']), k['role']) for k in new['keys'].values()})
+    deciding = [k for k in new['keys'].values() if k['role'] != RECOVERY]
+    people, where = {same_name(k['person']) for k in deciding}, 'put public keys into the folder that the policy names.'
+    in_role = Counter(role for _,role in {(same_name(k['person']), k['role']) for k in deciding})
     if new['required'] and not people: raise PolicyError('the policy asks for signatures, and no key lies beside it.', where)
     for alias, stage in policy_of(new).stages.items():
         asks, n = stage.approvals, asked(stage.approvals)
@@ -372,6 +374,13 @@ def beyond_window(
     return bool(left) and seconds_between(left, at) > seconds_of(stage.rollback.window)
 
 # %% ../nbs/07b_consent.ipynb #6d308c73
+def recovers(
+    keyid:str, # Of the key that signs
+    pinned:dict, # The pinned policy: digest, text, keys
+)->bool:
+    "Tell whether a key was pinned to change the keys when those of the people are lost"
+    return pinned['keys'].get(keyid, {}).get('role') == RECOVERY
+
 def dissent(
     e, # `Entry` of a promotion, a rollback or a change of the policy
     said, # Entries before it that speak or register, the oldest first
@@ -380,6 +389,7 @@ def dissent(
 )->list: # Of `Void`; none where it may stand
     "Say who objected or is missing"
     policy = policy_of(pinned)
+    if e.kind == 'policy' and recovers(e.keyid, pinned): return []
     if e.kind == 'policy': return missing(said, Topic(None, None, e.policy, e.evidence['digest']), pinned['keys'], strictest(policy), author=e.actor)
     if e.alias not in policy.stages: return [Void('no_stage', dict(alias=e.alias))]
     stage = policy.stages[e.alias]

@@ -11,9 +11,9 @@ Docs: https://mlops-kit.github.io/mlops_kit/evidence.html.md"""
 # %% auto #0
 __all__ = ['MANIFEST_FILE', 'MANIFEST_SCHEMA', 'KEY_SCHEMA', 'STATEMENT', 'STATEMENT_FILE', 'AFTERWARDS', 'OWN_PAGES',
            'PREDICATE', 'canonical', 'Manifest', 'manifest_text', 'make_manifest', 'write_manifest', 'read_manifest',
-           'check_manifest', 'Key', 'key_path', 'public_path', 'public_text', 'make_key', 'refuse_open', 'cannot_read',
-           'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor', 'public_key_file',
-           'read_public', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope', 'run_digests',
+           'check_manifest', 'Key', 'key_path', 'public_path', 'public_text', 'make_key', 'read_public', 'refuse_open',
+           'cannot_read', 'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor',
+           'public_key_file', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope', 'run_digests',
            'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
            'evidence_of_run', 'list_evidence', 'stated', 'find_evidence', 'evidence_experiments', 'statement_digest',
            'read_envelope', 'signed_statement', 'keep', 'store_evidence', 'check_evidence', 'check_said',
@@ -159,6 +159,19 @@ def make_key(
     write_file(public_path(path), public_text(key))
     return key
 
+# %% ../nbs/07_evidence.ipynb #d53f8bba
+def read_public(
+    path, # From `public_key_file`
+)->dict: # person, role, public, keyid
+    "Read one public key, raising `EvidenceError` unless it is what it says"
+    try: d = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e: raise EvidenceError(f'the public key `{path}` cannot be read: {e}.') from None
+    hex64 = lambda o: isinstance(o, str) and re.fullmatch('[0-9a-f]{64}', o)
+    good = isinstance(d, dict) and d.get('schema') == KEY_SCHEMA and d.get('person') and hex64(d.get('public'))
+    if not good or d.get('keyid') != digest(bytes.fromhex(d['public'])):
+        raise EvidenceError(f'`{path}` is no public key: its id is not that of its content.', 'write it again with `mlops-kit init`.')
+    return d
+
 # %% ../nbs/07_evidence.ipynb #ec669f0a
 def refuse_open(
     path:Path, # Of a private key
@@ -191,6 +204,7 @@ def private_half(
         raise EvidenceError(f'`{path}` is no ed25519 key with the name of its person.',
             'make one with `mlops-kit init`.', exit_code=EXIT['usage']) from None
 
+# %% ../nbs/07_evidence.ipynb #b90da3b4
 def publish_key(
     path:Path, # Of a private key
 )->str: # What `public_text` wrote
@@ -212,6 +226,7 @@ def publish_here(
     with suppress(OSError): write_file(public_path(path), text)
     print(json.dumps(dict(public=text)))
 
+# %% ../nbs/07_evidence.ipynb #be7d7da4
 def read_key(
     path, # From `make_key`
 )->Key:
@@ -249,19 +264,6 @@ def public_key_file(
     "Write the public half of a key"
     slug = re.sub(r'\W+', '-', key.person.lower()).strip('-') or 'key'
     return write_file(Path(folder)/f'{slug}-{key.keyid[:8]}.json', public_text(key))
-
-# %% ../nbs/07_evidence.ipynb #d53f8bba
-def read_public(
-    path, # From `public_key_file`
-)->dict: # person, role, public, keyid
-    "Read one public key, raising `EvidenceError` unless it is what it says"
-    try: d = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (OSError, ValueError) as e: raise EvidenceError(f'the public key `{path}` cannot be read: {e}.') from None
-    hex64 = lambda o: isinstance(o, str) and re.fullmatch('[0-9a-f]{64}', o)
-    good = isinstance(d, dict) and d.get('schema') == KEY_SCHEMA and d.get('person') and hex64(d.get('public'))
-    if not good or d.get('keyid') != digest(bytes.fromhex(d['public'])):
-        raise EvidenceError(f'`{path}` is no public key: its id is not that of its content.', 'write it again with `mlops-kit init`.')
-    return d
 
 # %% ../nbs/07_evidence.ipynb #2d983e84
 def load_keys(

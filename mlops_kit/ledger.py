@@ -32,9 +32,9 @@ from typing import NamedTuple
 # %% ../nbs/08_ledger.ipynb #e8a2115c
 from .core import EXIT, EvidenceError, PolicyError, RegistryError, digest, now, unknown, write_file
 from .evidence import Key, actor, canonical, find_key, has_evidence, sign
-from .entry import (ENTRY, ENTRY_SCHEMA, HANDED, KINDS, MOST_BYTES, MOST_REASON, MOVES, Entry, Void,
+from .entry import (ENTRY, ENTRY_SCHEMA, HANDED, KINDS, MOST_BYTES, MOST_REASON, MOVES, RECOVERS, Entry, Void,
     form_faults, identity, is_identity, is_ref, key_of_seq, read_entry, signer, speaker)
-from .consent import WORDS, dissent, policy_of
+from .consent import WORDS, dissent, policy_of, recovers
 from .store import (ACTIVE, BLOCK, Store, create_experiment, delete_run, experiment_names, find_experiment, find_run, get_version, holder_of,
     log_param_once, mlflow_quietly, model_tag, oldest_versions, pages, read_artifact, set_alias, set_model_tag, start_run, trashed, upload)
 
@@ -146,6 +146,7 @@ def signature_faults(e:Entry, chain:Chain, pin:dict=None): # Iterator of `Void`
     try: hand, voice = signer(e, rules['keys']), speaker(e, rules['keys'])
     except EvidenceError: yield Void('bad_signature')
     if rules['required'] and not hand: yield Void('unsigned')
+    if e.kind not in RECOVERS and recovers(e.voice, rules): yield Void('only_recovers')
     if e.handed: yield from handed_faults(e, chain, voice)
     if not e.actor.startswith('unverified:') and e.actor != voice: yield Void('other_person', dict(actor=e.actor))
 
@@ -712,7 +713,9 @@ def pin(
     chain = seen.chain
     old = chain.pin
     if old and {k: old[k] for k in new} == new: return None
-    e = Entry(0, 'policy', led.name, decision='changed' if old else 'pinned', evidence=put_pin(led.store, chain.runs[-1], new), policy=new['digest'], reason=reason)
+    key = key or find_key()
+    decision = 'pinned' if not old else 'recovered' if key and recovers(key.keyid, old) else 'changed'
+    e = Entry(0, 'policy', led.name, decision=decision, evidence=put_pin(led.store, chain.runs[-1], new), policy=new['digest'], reason=reason)
     return append(led, e, key, new, seen)
 
 # %% ../nbs/08_ledger.ipynb #539b200c

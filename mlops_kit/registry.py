@@ -37,7 +37,7 @@ from .core import (DataError, EvidenceError, MlopsKitError, PolicyError, Registr
 from .store import (Store, cache_folder, connect, create_model, create_version, download_artifacts, end_run, fetch_from, fetched, get_alias, holder_of,
     list_files, listing, log_batch, log_files, mlflow_quietly, model_names, run_files, set_alias, sizes, start_run, without_user)
 from .evidence import actor, check_manifest, find_key, load_keys, read_manifest, write_manifest
-from .consent import refuse_lockout
+from .consent import recovers, refuse_lockout
 from .entry import identity, is_identity
 from .gates.worker import REVIEWED, input_names, mlmodel
 from .anchor import find_anchor, hold, say_unanchored
@@ -571,14 +571,19 @@ def refuse_stranger(
     policy, # `Policy` that is named, or None
     key, # `Key` of the person who acts, or None
     seen=None, # The ledger's `Reading`, where it was just read
+    changes:bool=False, # Is it only the pinned policy and its keys that will change?
 )->None:
     "Raise `PolicyError` where the policy asks for a signature that this person cannot give, or the first policy for what nobody could"
     pinned = (seen or book).pinned()
     required = pinned['required'] if pinned else bool(policy and policy.signing.required)
     if policy and not pinned: refuse_lockout(pin_of(policy, policy_keys(policy)))
+    known = pinned['keys'] if pinned else policy_keys(policy) if policy else {}
+    if key and not changes and recovers(key.keyid, dict(keys=known)): raise PolicyError(
+        f'the key of `{key.person}` is a recovery key: it changes the keys of `{book.name}` and does nothing else.',
+        "name one's own key in MLOPS_KIT_KEY.")
     if not required: return
     if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
-    if key.keyid not in (pinned['keys'] if pinned else policy_keys(policy)):
+    if key.keyid not in known:
         raise PolicyError(f'the key of `{key.person}` is not among the keys of the policy.', wanted_pin(book.name, pinned))
 
 # %% ../nbs/09_registry.ipynb #30f45d22
