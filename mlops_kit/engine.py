@@ -130,8 +130,8 @@ def in_duckdb(
 def shut_off(
     engine, # Ibis backend of DuckDB
 )->None:
-    "Let queries reach nothing but this database: a contract's SQL is its author's"
-    for setting in ('enable_external_access = false', 'lock_configuration = true'): engine.con.execute(f'set {setting}')
+    "Let queries reach nothing but this database: a contract's SQL is its author's; DuckDB never takes this setting back"
+    engine.con.execute('set enable_external_access = false')
 
 def named_types(
     expr, # Ibis table of DuckDB
