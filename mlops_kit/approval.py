@@ -10,11 +10,11 @@ Docs: https://mlops-kit.github.io/mlops_kit/approval.html.md"""
 
 # %% auto #0
 __all__ = ['TRIES', 'FIRST', 'pinned_policy', 'pinned_key', 'named_evidence', 'verified_run', 'Matter', 'matter_text',
-           'open_matter', 'open_change', 'proposed', 'same_pin', 'keys_in', 'pinned_text', 'last_move',
-           'refuse_decided', 'refuse_never', 'say', 'refuse_late', 'Answer', 'show_word', 'answered', 'next_command',
-           'matter', 'own_word', 'own_waivers', 'approve', 'check_why', 'reject', 'withdraw', 'refuse_waiver', 'waive',
-           'change_count', 'change_policy', 'how_to_change', 'key_changes', 'change', 'policy_entry', 'Answers',
-           'with_policy', 'change_keys']
+           'open_matter', 'open_change', 'proposed', 'same_pin', 'keys_in', 'last_move', 'refuse_decided',
+           'refuse_never', 'say', 'refuse_late', 'Answer', 'show_word', 'answered', 'next_command', 'matter',
+           'own_word', 'own_waivers', 'approve', 'check_why', 'reject', 'withdraw', 'refuse_waiver', 'waive',
+           'change_count', 'change_policy', 'nothing_pinned', 'changed', 'how_to_change', 'key_changes', 'change',
+           'policy_entry', 'Answers', 'change_keys']
 
 # %% ../nbs/11a_approval.ipynb #279a0f58
 from dataclasses import dataclass, field
@@ -27,7 +27,8 @@ from .consent import (WORDS, Tally, Topic, author_of, last_words, lasts, partial
     strictest, tally, tally_lines, waivers, way_back_topic)
 from .evidence import canonical, check_evidence, digest, fetch_evidence, find_evidence, find_key, list_evidence, load_keys, read_run
 from .ledger import MOVES, OK, identity, ledger, ledger_names, pin_of, put_pin
-from .registry import check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_stranger, resolve, settled, vacant, wanted_pin
+from .registry import (check_reason, hollow, open_store, policy_keys, refuse_conflict, refuse_recovery,
+    refuse_unknown, resolve, settled, vacant, wanted_pin)
 from .store import add_fact, run_files
 
 # %% ../nbs/11a_approval.ipynb #5b834b0d
@@ -49,7 +50,7 @@ def pinned_key(
     if not pinned: raise PolicyError(f'no policy is pinned for `{book.name}`, so no key counts.', f'`mlops-kit promote {ref} --policy policy.yaml` pins the policy and its keys.')
     if not key: raise PolicyError('this needs a signature, and there is no key.', f'make one with `mlops-kit init`, {folder}, or set MLOPS_KIT_KEY.')
     if key.keyid not in pinned['keys']: raise PolicyError(f'the key of `{key.person}` is not among the keys that the ledger of `{book.name}` pinned.', wanted_pin(book.name, pinned))
-    refuse_stranger(book, None, key)
+    refuse_recovery(book.name, key, pinned['keys'])
     return key
 
 # %% ../nbs/11a_approval.ipynb #b998a679
@@ -158,17 +159,18 @@ def open_change(
 )->Matter:
     "Find out what a changed policy would pin, or raise one clear line"
     book = ledger(open_store(store, policy), name)
-    key, old, new = pinned_key(book, f'{name}/1'), pinned_policy(book), proposed(policy, book)
-    if same_pin(book.pinned(), new): raise PolicyError(f'this policy and its keys are pinned for `{name}` already.', 'change the file, or the folder of keys beside it.')
+    key, pinned = pinned_key(book, f'{name}/1'), book.pinned()
+    old, new = policy_of(pinned), proposed(policy, pinned)
+    if same_pin(pinned, new): raise PolicyError(f'this policy and its keys are pinned for `{name}` already.', 'change the file, or the folder of keys beside it.')
     return Matter(book, None, key, old, Topic(None, None, new['digest'], digest(canonical(new))), dict(run_id=book.run_id, digest=digest(canonical(new))), pin=new)
 
 def proposed(
     policy, # The policy file, a `Policy`, or a folder of keys
-    book=None, # `Ledger`, whose pinned text stays where only the keys change
+    pinned:dict=None, # digest, text, keys; the text stays where only the keys change
 )->dict: # digest, text, keys, required
     "Read what a policy file and the keys beside it, or a folder of keys alone, would pin"
     from mlops_kit.policy import as_policy
-    if book and isinstance(policy, (str, Path)) and Path(policy).is_dir(): return pin_of(pinned_text(book), keys_in(policy))
+    if pinned and isinstance(policy, (str, Path)) and Path(policy).is_dir(): return pin_of(pinned['text'], keys_in(policy))
     found = as_policy(policy)
     return pin_of(found, policy_keys(found))
 
@@ -187,14 +189,6 @@ def keys_in(
     keys = load_keys(folder)
     if keys: return keys
     raise PolicyError(f'`{folder}` holds no public keys.', 'name the folder that `mlops-kit init` writes them into, such as `keys`.')
-
-def pinned_text(
-    book, # `Ledger`
-)->str: # YAML
-    "Read the policy that is pinned, or raise `PolicyError`"
-    if pinned := book.pinned(): return pinned['text']
-    raise PolicyError(f'no policy is pinned for `{book.name}` yet.',
-        'the first `mlops-kit register … --policy` or `mlops-kit promote … --policy` pins it.')
 
 # %% ../nbs/11a_approval.ipynb #187a55b3
 def last_move(
@@ -442,9 +436,28 @@ def change_policy(
 )->Answer:
     "Pin a changed policy, or changed keys, once enough people agreed under the pinned one"
     book, key, reason = ledger(open_store(store, policy), name), find_key(), check_reason(reason)
-    pinned_text(book)
-    new, old = proposed(policy, book), book.pinned()
-    refuse_stranger(book, None, key, changes=True)
+    pinned = book.pinned()
+    if not pinned: raise nothing_pinned(name)
+    return changed(book, pinned, proposed(policy, pinned), key, reason, policy)
+
+def nothing_pinned(name:str)->PolicyError:
+    "Make the error for a model without a policy that could change"
+    return PolicyError(f'no policy is pinned for `{name}` yet.',
+        'the first `mlops-kit register … --policy` or `mlops-kit promote … --policy` pins it.')
+
+# %% ../nbs/11a_approval.ipynb #7c021ab4
+def changed(
+    book, # `Ledger`
+    old:dict, # That is pinned: digest, text, keys, required
+    new:dict, # From `proposed`
+    key, # `Key` of the person who makes the change, or None
+    reason:str, # For the ledger
+    policy, # How it was named, to be typed again
+)->Answer:
+    "Pin what was proposed, once enough people agreed"
+    name = book.name
+    if old['digest'] != new['digest']: refuse_recovery(name, key, old['keys'])
+    if old['required']: refuse_unknown(name, key, old['keys'], old)
     if same_pin(old, new):
         return Answer(name, None, None, f'the policy of `{name}` and its keys are pinned already', None, ['nothing was written'])
     refuse_lockout(new)
@@ -456,7 +469,8 @@ def change_policy(
         said = f'the changed policy of `{name}` waits for approval'
         return Answer(name, None, None, said, None, [*tally_lines(t), how_to_change(name, policy), *what], t, EXIT['approval'])
     e = change(book, new, key, reason)
-    return Answer(name, None, None, f'the policy of `{name}` was {e.decision} (entry {e.seq})', e.to_dict(), what + tally_lines(t)*bool(t.needed), t)
+    said = f'the policy of `{name}` was {e.decision} (entry {e.seq})'
+    return Answer(name, None, None, said, e.to_dict(), what + tally_lines(t)*bool(t.needed), t)
 
 # %% ../nbs/11a_approval.ipynb #f8c4de52
 def how_to_change(name:str, policy)->str:
@@ -504,15 +518,6 @@ class Answers:
         return ''.join([o._repr_html_() for o in self.answers] + failed)
 
 # %% ../nbs/11a_approval.ipynb #4107f09b
-def with_policy(
-    store, # `Store`
-)->list: # Names of models
-    "List the models that have a pinned policy; one whose ledger cannot be read is listed too, to be told"
-    def has(name):
-        try: return bool(ledger(store, name).pinned())
-        except MlopsKitError: return True
-    return [o for o in sorted(ledger_names(store)) if has(o)]
-
 def change_keys(
     keys, # The folder of public keys
     names=None, # Registered models; all that have a pinned policy unless given
@@ -520,11 +525,15 @@ def change_keys(
     store=None, # The store
 )->Answers:
     "Pin these keys for many models, each under the policy that is pinned there; one that refuses does not stop the others"
-    keys_in(keys)
-    store, found = open_store(store, Path(keys).absolute()), Answers([], {})
-    names = list(dict.fromkeys(names or with_policy(store)))
-    if not names: raise PolicyError('no model of this store has a pinned policy.', '`mlops-kit promote … --policy` pins the first one.')
-    for name in names:
-        try: found.answers.append(change_policy(name, keys, reason, store))
+    folder, keys, store = keys, keys_in(keys), open_store(store, Path(keys).absolute())
+    key, reason, found = find_key(), check_reason(reason), Answers([], {})
+    for name in dict.fromkeys(names or sorted(ledger_names(store))):
+        try:
+            book = ledger(store, name)
+            pinned = book.pinned()
+            if not (pinned or names): continue
+            if not pinned: raise nothing_pinned(name)
+            found.answers.append(changed(book, pinned, pin_of(pinned['text'], keys), key, reason, folder))
         except MlopsKitError as e: found.refused[name] = e
-    return found
+    if found.answers or found.refused: return found
+    raise PolicyError('no model of this store has a pinned policy.', '`mlops-kit promote … --policy` pins the first one.')

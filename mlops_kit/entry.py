@@ -32,7 +32,7 @@ VOIDS = dict(not_canonical='it is not an entry in canonical JSON', wrong_type='i
     pin_lost='the policy that it pins is missing or changed', nothing_pinned='no policy is pinned that it could be decided under',
     other_policy='it was not decided under the pinned policy', bad_signature='its signature does not fit',
     unsigned='it is not signed by a pinned key, and the policy asks for that',
-    only_recovers='its key is a recovery key, which changes the pinned keys and does nothing else',
+    only_recovers='its key is a recovery key, which changes the pinned keys under the same policy and does nothing else',
     other_person="it says `{actor}` without that person's signature", not_to_hand='`{kind}` cannot be handed on for somebody else',
     word_unsigned='the word that it hands on is not signed by a pinned key', word_again='the word was handed on before',
     word_later='the word was said after it was handed on', no_stage='the policy has no stage `{alias}`', not_restored='it stands before the entry that says that the ledger was made anew', nothing_restored='nothing was made anew here',

@@ -11,8 +11,8 @@ Docs: https://mlops-kit.github.io/mlops_kit/evidence.html.md"""
 # %% auto #0
 __all__ = ['MANIFEST_FILE', 'MANIFEST_SCHEMA', 'KEY_SCHEMA', 'STATEMENT', 'STATEMENT_FILE', 'AFTERWARDS', 'OWN_PAGES',
            'PREDICATE', 'canonical', 'Manifest', 'manifest_text', 'make_manifest', 'write_manifest', 'read_manifest',
-           'check_manifest', 'Key', 'key_path', 'public_path', 'public_text', 'make_key', 'read_public', 'refuse_open',
-           'cannot_read', 'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor',
+           'check_manifest', 'Key', 'key_path', 'key_of', 'public_path', 'public_text', 'make_key', 'read_public',
+           'refuse_open', 'cannot_read', 'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor',
            'public_key_file', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope', 'run_digests',
            'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
            'evidence_of_run', 'list_evidence', 'stated', 'find_evidence', 'evidence_experiments', 'statement_digest',
@@ -123,6 +123,17 @@ def key_path()->Path:
     "Say where this person's private key is looked for"
     return Path(os.environ.get('MLOPS_KIT_KEY') or Path.home()/'.config'/'mlops_kit'/'key.pem')
 
+def key_of(
+    private, # ed25519
+    person:str, # Whose it is
+    role:str, # Such as `risk`
+    path:Path, # Where the private half lies
+)->Key:
+    "Make the `Key` that a private key belongs to"
+    public = private.public_key().public_bytes_raw()
+    return Key(digest(public), person, role, public.hex(), path)
+
+# %% ../nbs/07_evidence.ipynb #b2142785
 def public_path(
     path:Path, # Of a private key
 )->Path:
@@ -154,8 +165,7 @@ def make_key(
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(path, os.O_WRONLY|os.O_CREAT|os.O_EXCL, 0o600), 'wb') as f:
         f.write(said.encode() + private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
-    raw = private.public_key().public_bytes_raw()
-    key = Key(digest(raw), person, role, raw.hex(), path)
+    key = key_of(private, person, role, path)
     write_file(public_path(path), public_text(key))
     return key
 
@@ -198,8 +208,7 @@ def private_half(
     said = dict(re.findall(r'^(person|role): (.*)$', raw.decode(errors='replace'), re.M))
     try:
         private = load_pem_private_key(raw[raw.find(b'-----BEGIN'):], None)
-        public = private.public_key().public_bytes_raw()
-        return private, Key(digest(public), said['person'], said.get('role', ''), public.hex(), path)
+        return private, key_of(private, said['person'], said.get('role', ''), path)
     except (ValueError, TypeError, AttributeError, KeyError):
         raise EvidenceError(f'`{path}` is no ed25519 key with the name of its person.',
             'make one with `mlops-kit init`.', exit_code=EXIT['usage']) from None

@@ -146,7 +146,8 @@ def signature_faults(e:Entry, chain:Chain, pin:dict=None): # Iterator of `Void`
     try: hand, voice = signer(e, rules['keys']), speaker(e, rules['keys'])
     except EvidenceError: yield Void('bad_signature')
     if rules['required'] and not hand: yield Void('unsigned')
-    if e.kind not in RECOVERS and recovers(e.voice, rules): yield Void('only_recovers')
+    same_text = e.kind != 'policy' or not chain.pin or e.policy == chain.pin['digest']
+    if recovers(e.voice, rules) and not (e.kind in RECOVERS and same_text): yield Void('only_recovers')
     if e.handed: yield from handed_faults(e, chain, voice)
     if not e.actor.startswith('unverified:') and e.actor != voice: yield Void('other_person', dict(actor=e.actor))
 

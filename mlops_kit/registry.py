@@ -15,13 +15,13 @@ __all__ = ['EXAMPLE_FILE', 'TOLERANCE', 'LINEAGE_FILE', 'CONTRACT_FILE', 'TASKS'
            'score_rows', 'probabilities', 'write_example', 'check_example', 'model_parts', 'our_parts', 'missing_files',
            'refuse_incomplete', 'Training', 'task_of', 'features_of', 'read_training', 'example_rows', 'gaps_of',
            'place_model', 'check_folder', 'refuse_unfitted', 'metrics_of', 'params_of', 'table_record', 'answer_table',
-           'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'wanted_pin', 'refuse_stranger',
-           'settle', 'carry_out', 'at_rest', 'settled', 'settle_all', 'make_candidate', 'refuse_conflict', 'vacant',
-           'hollow', 'pin_first', 'enter', 'open_store', 'policy_for', 'contract_for', 'check_name', 'check_reason',
-           'register', 'target_of', 'not_found', 'fetch_logged', 'is_whole', 'fetch_adopted', 'logged_files',
-           'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version', 'same_version', 'resolve', 'alias_version',
-           'fetch_version', 'fetch_source', 'model_files', 'meant', 'served_folder', 'verified_copy', 'keep_served',
-           'last_served', 'load_verified', 'load']
+           'measured', 'lineage_of', 'fill', 'record_run', 'publish', 'policy_keys', 'wanted_pin', 'refuse_unknown',
+           'refuse_recovery', 'refuse_stranger', 'settle', 'carry_out', 'at_rest', 'settled', 'settle_all',
+           'make_candidate', 'refuse_conflict', 'vacant', 'hollow', 'pin_first', 'enter', 'open_store', 'policy_for',
+           'contract_for', 'check_name', 'check_reason', 'register', 'target_of', 'not_found', 'fetch_logged',
+           'is_whole', 'fetch_adopted', 'logged_files', 'fetch_parts', 'lineage_digest', 'read_lineage', 'open_version',
+           'same_version', 'resolve', 'alias_version', 'fetch_version', 'fetch_source', 'model_files', 'meant',
+           'served_folder', 'verified_copy', 'keep_served', 'last_served', 'load_verified', 'load']
 
 # %% ../nbs/09_registry.ipynb #da6f0cb1
 import json, re, shutil, threading, warnings
@@ -566,25 +566,40 @@ def wanted_pin(
     if not people: return 'put its public half into the folder of keys beside the policy.'
     return f'its public half in the folder of keys counts once somebody whose key is pinned ({people}) has run `mlops-kit policy {name} --policy policy.yaml`.'
 
+def refuse_unknown(
+    name:str, # The registered model
+    key, # `Key` of the person who acts, or None
+    keys:dict, # keyid to person, role, public: those that count
+    pinned:dict=None, # digest, text, keys; None where nothing is pinned
+)->None:
+    "Raise `PolicyError` where a signature is asked for and this person has no key that counts"
+    if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
+    if key.keyid not in keys: raise PolicyError(f'the key of `{key.person}` is not among the keys of the policy.', wanted_pin(name, pinned))
+
+# %% ../nbs/09_registry.ipynb #52dd1148
+def refuse_recovery(
+    name:str, # The registered model
+    key, # `Key` of the person who acts, or None
+    keys:dict, # keyid to person, role, public: those that count
+)->None:
+    "Raise `PolicyError` where somebody acts with a recovery key"
+    if key and recovers(key.keyid, dict(keys=keys)):
+        raise PolicyError(f'the key of `{key.person}` is a recovery key: it changes the keys of `{name}` and does nothing else.',
+            f"name one's own key in MLOPS_KIT_KEY; keys are changed with `mlops-kit policy {name} --keys keys`.")
+
 def refuse_stranger(
     book, # `Ledger`
     policy, # `Policy` that is named, or None
     key, # `Key` of the person who acts, or None
     seen=None, # The ledger's `Reading`, where it was just read
-    changes:bool=False, # Is it only the pinned policy and its keys that will change?
 )->None:
     "Raise `PolicyError` where the policy asks for a signature that this person cannot give, or the first policy for what nobody could"
     pinned = (seen or book).pinned()
     required = pinned['required'] if pinned else bool(policy and policy.signing.required)
     if policy and not pinned: refuse_lockout(pin_of(policy, policy_keys(policy)))
     known = pinned['keys'] if pinned else policy_keys(policy) if policy else {}
-    if key and not changes and recovers(key.keyid, dict(keys=known)): raise PolicyError(
-        f'the key of `{key.person}` is a recovery key: it changes the keys of `{book.name}` and does nothing else.',
-        "name one's own key in MLOPS_KIT_KEY.")
-    if not required: return
-    if not key: raise PolicyError('the policy asks for a signature, and there is no key.', 'make one with `mlops-kit init`, or set MLOPS_KIT_KEY.')
-    if key.keyid not in known:
-        raise PolicyError(f'the key of `{key.person}` is not among the keys of the policy.', wanted_pin(book.name, pinned))
+    refuse_recovery(book.name, key, known)
+    if required: refuse_unknown(book.name, key, known, pinned)
 
 # %% ../nbs/09_registry.ipynb #30f45d22
 def settle(

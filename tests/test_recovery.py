@@ -65,8 +65,10 @@ def test_a_recovery_key_asks_nobody_since_nobody_is_left(world, monkeypatch):
     assert world.promote('tiny/1').exit_code == 0
     world.says('reject', 'deerisk', 'tiny', policy=change_of(world), reason='not yet')
     lose(world, monkeypatch)
-    world.policy.write_text(POLICY)
+    world.person('Ben Ode', 'risk')
     monkeypatch.setenv('MLOPS_KIT_KEY', str(world.folder/'spare.pem'))
+    refused(lambda: world.change(reason='and no more approvals'), 'is a recovery key', '--keys keys', kind=PolicyError)
+    world.policy.write_text(ASKS)
     assert world.change(reason='all keys were lost').entry['decision'] == 'recovered'
     assert verify('tiny', world.store, progress=False).exit_code == 0
 
@@ -106,6 +108,7 @@ def test_what_a_recovery_key_signed_by_hand_is_void(world):
     assert log_param_once(world.store, chain.runs[-1], key_of_seq(e.seq), canonical(e.body).decode())
     last = world.book().entries(all=True)[-1]
     assert last.void.code == 'only_recovers'
+    refused(lambda: world.book().pin(POLICY, chain.pin['keys'], key), 'recovery key', 'under the same policy', kind=RegistryError)
     d = world.promote('tiny/1')
     assert d.exit_code == 5 and 'recovery' not in d.approvals['could'] and d.approvals['approved'] == [], d
 

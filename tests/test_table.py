@@ -231,3 +231,12 @@ def test_errors_pickle():
     import pickle
     e = MlopsKitError('a', 'b')
     assert str(pickle.loads(pickle.dumps(e))) == str(e)
+
+
+def test_a_duckdb_file_can_be_opened_again_while_it_is_open(tmp_path):
+    import duckdb
+    with duckdb.connect(str(tmp_path/'air.db')) as db: db.execute('create table a as select 1 x; create table b as select 2 x')
+    first, second = (open_table(f'duckdb:///{tmp_path}/air.db?table={o}') for o in 'ab')
+    assert (first.rows, second.rows) == (1, 1)
+    for t in (first, second):
+        with pytest.raises(DataError): t.sql(f"select * from read_text('{tmp_path}/secret.txt')")
