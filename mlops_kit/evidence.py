@@ -12,7 +12,7 @@ Docs: https://mlops-kit.github.io/mlops_kit/evidence.html.md"""
 __all__ = ['MANIFEST_FILE', 'MANIFEST_SCHEMA', 'KEY_SCHEMA', 'STATEMENT', 'STATEMENT_FILE', 'AFTERWARDS', 'OWN_PAGES',
            'PREDICATE', 'canonical', 'Manifest', 'manifest_text', 'make_manifest', 'write_manifest', 'read_manifest',
            'check_manifest', 'Key', 'key_path', 'key_of', 'public_path', 'public_text', 'make_key', 'read_public',
-           'refuse_open', 'cannot_read', 'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor',
+           'open_key', 'private_half', 'publish_key', 'publish_here', 'read_key', 'find_key', 'actor',
            'public_key_file', 'load_keys', 'public_key', 'sign', 'open_envelope', 'verify_envelope', 'run_digests',
            'read_run', 'read_verdicts', 'statement', 'run_statement', 'Evidence', 'evidence_experiment',
            'evidence_of_run', 'list_evidence', 'stated', 'find_evidence', 'evidence_experiments', 'statement_digest',
@@ -183,28 +183,24 @@ def read_public(
     return d
 
 # %% ../nbs/07_evidence.ipynb #ec669f0a
-def refuse_open(
+def open_key(
     path:Path, # Of a private key
-    mode:int, # From `os.stat`
-)->None:
-    "Raise `EvidenceError` where others can read a private key"
-    if os.name == 'posix' and mode & (stat.S_IRWXG|stat.S_IRWXO):
-        raise EvidenceError(f'others can read the key `{path}`.', f'chmod 600 {path}', exit_code=EXIT['usage'])
-
-def cannot_read(path:Path, e:OSError)->EvidenceError:
-    "Make the error for a private key that is out of reach"
-    hint = 'unset MLOPS_KIT_KEY, or make a key with `mlops-kit init`.'
-    return EvidenceError(f'the key `{path}` cannot be read: {e.strerror}.', hint, exit_code=EXIT['usage'])
+): # The open file, of which nothing was read yet
+    "Open a private key, raising `EvidenceError` where that cannot be done, or by others too"
+    usage = dict(exit_code=EXIT['usage'])
+    try: file = open(path, 'rb', buffering=0)
+    except OSError as e: raise EvidenceError(f'the key `{path}` cannot be read: {e.strerror}.',
+        'unset MLOPS_KIT_KEY, or make a key with `mlops-kit init`.', **usage) from None
+    if os.name != 'posix' or not os.fstat(file.fileno()).st_mode & (stat.S_IRWXG|stat.S_IRWXO): return file
+    file.close()
+    raise EvidenceError(f'others can read the key `{path}`.', f'chmod 600 {path}', **usage)
 
 def private_half(
     path:Path, # From `make_key`
 )->tuple: # The ed25519 key, and the `Key` that it belongs to
     "Read a private key"
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    try:
-        with open(path, 'rb') as f: raw, mode = f.read(), os.fstat(f.fileno()).st_mode
-    except OSError as e: raise cannot_read(path, e) from None
-    refuse_open(path, mode)
+    with open_key(path) as f: raw = f.read()
     said = dict(re.findall(r'^(person|role): (.*)$', raw.decode(errors='replace'), re.M))
     try:
         private = load_pem_private_key(raw[raw.find(b'-----BEGIN'):], None)
@@ -241,8 +237,7 @@ def read_key(
 )->Key:
     "Say whose a private key is, from the public half beside it"
     path = Path(path).absolute()
-    try: refuse_open(path, path.stat().st_mode)
-    except OSError as e: raise cannot_read(path, e) from None
+    open_key(path).close()
     beside = public_path(path)
     try: d = read_public(beside) if beside.exists() else json.loads(publish_key(path))
     except EvidenceError as e:
