@@ -35,7 +35,7 @@ from .evidence import Key, actor, canonical, find_key, has_evidence, sign
 from .entry import (ENTRY, ENTRY_SCHEMA, HANDED, KINDS, MOST_BYTES, MOST_REASON, MOVES, RECOVERS, Entry, Void,
     form_faults, identity, is_identity, is_ref, key_of_seq, read_entry, signer, speaker)
 from .consent import WORDS, dissent, policy_of, recovers
-from .store import (ACTIVE, BLOCK, Store, create_experiment, delete_run, experiment_names, find_experiment, find_run, get_version, holder_of,
+from .store import (ACTIVE, BLOCK, Store, create_experiment, delete_run, experiment_names, fault_of, find_experiment, find_run, get_version, holder_of,
     log_param_once, mlflow_quietly, model_tag, oldest_versions, pages, read_artifact, set_alias, set_model_tag, start_run, trashed, upload)
 
 # %% ../nbs/08_ledger.ipynb #dd0cf770
@@ -662,7 +662,7 @@ def name_ledger(
         if tag not in ('', led.tag, value): raise swapped(led, read_tag(tag))
         if tag != value: set_model_tag(led.store, led.name, TAG, value)
     except RegistryError as e:
-        if e.exit_code != EXIT['error']: raise
+        if not e.__cause__ or fault_of(e.__cause__) != 'forbidden': raise
         return warnings.warn(f'the registered model does not name its ledger yet: {e.message}', stacklevel=3)
     led.tag = value
 
